@@ -1,0 +1,155 @@
+import Type, { type Static } from 'typebox';
+
+// Every message between controllers and nodes. Both servers validate what they receive against these schemas.
+
+const closed = { additionalProperties: false };
+
+export const Id = Type.String({ pattern: '^[0-9a-f]{32}$' });
+export const OidText = Type.String({ pattern: '^([0-9a-f]{40}|[0-9a-f]{64})$' });
+export const DigestText = Type.String({ pattern: '^[0-9a-f]{64}$' });
+export const NodeId = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' });
+const RefName = Type.String({ minLength: 1, maxLength: 4000 });
+const Generation = Type.Integer({ minimum: 0 });
+const ObjectFormatText = Type.Union([Type.Literal('sha1'), Type.Literal('sha256')]);
+
+/** Names the repository a request is about; every node route has it in its path. */
+export const RepositoryParams = Type.Object({ repository: Id }, closed);
+
+export const CommandMessage = Type.Object({ ref: RefName, old: OidText, new: OidText }, closed);
+
+/** What a repository lets a push do to existing refs. */
+export const Policy = Type.Object({ denyNonFastForwards: Type.Boolean(), denyDeletes: Type.Boolean() }, closed);
+export type Policy = Static<typeof Policy>;
+
+// --- vote -----------------------------------------------------------------------------------------------------------
+// The body of a vote is a frame: four bytes of length (big endian), that many bytes of VoteHeader as JSON, the pack.
+
+export const VoteHeader = Type.Object({
+  transaction: Id,
+  commands: Type.Array(CommandMessage, { minItems: 1 }),
+  /** Whether either all commands take effect or none. */
+  atomic: Type.Boolean(),
+  policy: Policy,
+  /** The generation SQL holds: a node that is behind waits briefly for the commit in flight before it votes. */
+  generation: Generation,
+  /** False when every command is a deletion, in which case a client sends no pack. */
+  pack: Type.Boolean(),
+}, closed);
+export type VoteHeader = Static<typeof VoteHeader>;
+
+export const VoteAnswer = Type.Object({
+  vote: DigestText,
+  /** In the order of the commands. */
+  verdicts: Type.Array(Type.String()),
+  /** `ok`, or why the pack could not be taken in. */
+  unpack: Type.String(),
+}, closed);
+export type VoteAnswer = Static<typeof VoteAnswer>;
+
+// --- prepare, commit, abort -----------------------------------------------------------------------------------------
+
+export const PrepareRequest = Type.Object({
+  batch: Id,
+  /** In the order in which they take effect. */
+  transactions: Type.Array(Id, { minItems: 1 }),
+  /** The generation the replica must be at. */
+  generation: Generation,
+}, closed);
+export type PrepareRequest = Static<typeof PrepareRequest>;
+
+export const PrepareAnswer = Type.Object({
+  before: DigestText,
+  after: DigestText,
+  /** The generation after the commit: one more for each transaction that moves a ref. */
+  generation: Generation,
+  /** What HEAD points at after the commit. */
+  head: RefName,
+  /** For each transaction of the batch, in its order, the verdict for each command. */
+  verdicts: Type.Array(Type.Array(Type.String())),
+  /** False when no ref would move: then nothing was promised. */
+  promised: Type.Boolean(),
+}, closed);
+export type PrepareAnswer = Static<typeof PrepareAnswer>;
+
+export const CommitRequest = Type.Object({ batch: Id }, closed);
+export type CommitRequest = Static<typeof CommitRequest>;
+
+/** What a replica really has: the generation it holds and the digest of its refs. */
+export const ReplicaPosition = Type.Object({ generation: Generation, digest: DigestText }, closed);
+export type ReplicaPosition = Static<typeof ReplicaPosition>;
+
+/** Undoes a batch's promise (when it is given) and forgets the votes of transactions. */
+export const AbortRequest = Type.Object({ batch: Type.Optional(Id), transactions: Type.Array(Id) }, closed);
+export type AbortRequest = Static<typeof AbortRequest>;
+
+// --- repositories and repair ----------------------------------------------------------------------------------------
+
+export const CreateReplicaRequest = Type.Object({ objectFormat: ObjectFormatText, head: RefName }, closed);
+export type CreateReplicaRequest = Static<typeof CreateReplicaRequest>;
+
+/** Every ref of a replica at one generation. */
+export const RefsSnapshot = Type.Object({
+  objectFormat: ObjectFormatText,
+  generation: Generation,
+  digest: DigestText,
+  head: RefName,
+  refs: Type.Array(Type.Tuple([RefName, OidText])),
+}, closed);
+export type RefsSnapshot = Static<typeof RefsSnapshot>;
+
+export const RepairRequest = Type.Object({
+  /** Base URL of the node to fetch from. */
+  source: Type.String(),
+  objectFormat: ObjectFormatText,
+  /** `objects` only brings objects over; `refs` also makes the refs equal to the source's and takes its generation. */
+  round: Type.Union([Type.Literal('objects'), Type.Literal('refs')]),
+}, closed);
+export type RepairRequest = Static<typeof RepairRequest>;
+
+// --- node and controller --------------------------------------------------------------------------------------------
+
+export const HandshakeRequest = Type.Object({
+  node: NodeId,
+  url: Type.String({ minLength: 1, maxLength: 500 }),
+  /** New at every start of the node's process. */
+  boot: Id,
+}, closed);
+export type HandshakeRequest = Static<typeof HandshakeRequest>;
+
+export const ReportRequest = Type.Object({
+  node: NodeId,
+  boot: Id,
+  replicas: Type.Array(Type.Object({ repository: Id, generation: Generation, digest: DigestText }, closed)),
+}, closed);
+export type ReportRequest = Static<typeof ReportRequest>;
+
+export const SettleRequest = Type.Object({
+  node: NodeId,
+  repository: Id,
+  batch: Id,
+  transactions: Type.Array(Id, { minItems: 1 }),
+}, closed);
+export type SettleRequest = Static<typeof SettleRequest>;
+
+/** The outcome of a batch, which from now on can't be another. */
+export const SettleAnswer = Type.Object({ outcome: Type.Union([Type.Literal('commit'), Type.Literal('abort')]) }, closed);
+export type SettleAnswer = Static<typeof SettleAnswer>;
+
+/** A heartbeat: what a node says of itself when a controller asks. */
+export const NodeStatus = Type.Object({
+  node: NodeId,
+  boot: Id,
+  ready: Type.Boolean(),
+  loadAverage: Type.Number(),
+  diskFreeBytes: Type.Number(),
+  diskTotalBytes: Type.Number(),
+  gitProcesses: Type.Integer(),
+  replicas: Type.Integer(),
+  promises: Type.Integer(),
+}, closed);
+export type NodeStatus = Static<typeof NodeStatus>;
+
+/** Request header: the generation that SQL holds, below which a node must not answer a read. */
+export const GENERATION_HEADER = 'trivet-generation';
+/** Header that carries one id for a client's request through every process it touches. */
+export const REQUEST_ID_HEADER = 'trivet-request-id';
