@@ -37,6 +37,7 @@ export const ERRORS = {
   node_starting: { status: 503, retry: true, message: 'the node has not finished its restart handshake' },
   node_unreachable: { status: 503, retry: true, message: 'the node does not answer' },
   replica_missing: { status: 404, retry: false, message: 'this node has no replica of the repository' },
+  refs_unreadable: { status: 500, retry: false, message: 'the refs of the replica can not be read' },
   replica_behind: { status: 409, retry: true, message: 'the replica is behind the generation asked for' },
   replica_busy: { status: 409, retry: true, message: 'the replica holds another promise for this repository' },
   replica_ahead: { status: 409, retry: true, message: 'the replica is ahead of the generation asked for' },

@@ -82,10 +82,15 @@ export class Settings {
     this.#faults.push({ key, problem });
   }
 
-  /** Throws ConfigurationError when anything was wrong, unknown keys with our prefix included. */
+  /**
+   * Throws ConfigurationError when anything was wrong. A key with our prefix that nobody asked for is a fault only when
+   * it looks like a slip of the pen: controllers and nodes may share one environment file.
+   */
   finish(): void {
     for (const key of Object.keys(this.#environment)) {
-      if (key.startsWith(this.#prefix) && !this.#known.has(key)) this.fault(key, 'is not a setting of this program');
+      if (!key.startsWith(this.#prefix) || this.#known.has(key)) continue;
+      const meant = [...this.#known].find((known) => editDistance(known, key) <= 2);
+      if (meant !== undefined) this.fault(key, `is not a setting; did you mean ${meant}?`);
     }
     if (this.#faults.length > 0) throw new ConfigurationError(this.#faults);
   }
@@ -95,4 +100,17 @@ export class Settings {
     const value = this.#environment[key];
     return value === undefined || value === '' ? undefined : value;
   }
+}
+
+/** Levenshtein distance: how many letters have to be added, taken away or changed. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
 }

@@ -1,0 +1,107 @@
+import { hostname } from 'node:os';
+import { Settings, type Environment } from '@trivet/proto/settings.ts';
+
+/** Everything a controller can be told from outside. Times are milliseconds, sizes bytes. */
+export interface ControllerConfig {
+  controller: string;
+  host: string;
+  port: number;
+  /** `file:/path` for SQLite, `mysql://…` for MySQL. */
+  store: string;
+  token: string;
+  logLevel: string;
+  replicationFactor: number;
+  deadlines: Deadlines;
+  limits: Limits;
+  /** How often every node is asked for its heartbeat. */
+  heartbeatMs: number;
+  /** How often replicas are looked at that need repair. */
+  reconcileMs: number;
+  repairConcurrency: number;
+  failpoints: string | undefined;
+}
+
+/** One deadline for each phase, and for the pauses in which stragglers are waited for once a quorum has spoken. */
+export interface Deadlines {
+  /** A node that takes no bytes of a pack for so long while others do is dropped from the push. */
+  voteStallMs: number;
+  /** How long the rest is waited for once a quorum has voted; for long votes, half the time the vote took. */
+  voteGraceMs: number;
+  voteMs: number;
+  turnMs: number;
+  prepareGraceMs: number;
+  prepareMs: number;
+  decideMs: number;
+  commitGraceMs: number;
+  commitMs: number;
+  /** A client that sends nothing for so long is hung up on. */
+  bodyIdleMs: number;
+  /** A node must begin to answer a read within this time, else the next one is asked. */
+  readMs: number;
+}
+
+export interface Limits {
+  maxCommands: number;
+  maxPushOptionBytes: number;
+  /** The largest push body, after gunzip. */
+  maxPushBytes: number;
+  /** The largest body of a fetch request, after gunzip: it is held in memory so that another replica can be asked. */
+  maxFetchRequestBytes: number;
+  /** Pushes in the vote phase at once; as many again may wait. */
+  maxConcurrentPushes: number;
+  /** Transactions prepared together. */
+  maxBatch: number;
+}
+
+const MIB = 1024 * 1024;
+const TIB = MIB * MIB;
+
+/** @throws ConfigurationError naming every fault at once */
+export function readControllerConfig(environment: Environment): ControllerConfig {
+  const settings = new Settings(environment, 'TRIVET_');
+  const store = settings.text('TRIVET_STORE');
+  if (store !== '' && !/^(file:.|mysql:\/\/.)/.test(store)) settings.fault('TRIVET_STORE', 'must begin with file: or mysql://');
+  const token = settings.text('TRIVET_TOKEN');
+  if (token !== '' && token.length < 16) settings.fault('TRIVET_TOKEN', 'must have at least 16 characters');
+  const failpoints = settings.optionalText('TRIVET_FAILPOINTS');
+  if (failpoints !== undefined && environment['NODE_ENV'] !== 'test') settings.fault('TRIVET_FAILPOINTS', 'is for tests only (NODE_ENV=test)');
+  const ms = (key: string, fallback: number) => settings.integer(key, fallback, { min: 1, max: 86_400_000, unit: 'milliseconds' });
+  const bytes = (key: string, fallback: number) => settings.integer(key, fallback, { min: 1024, max: TIB, unit: 'bytes' });
+  const count = (key: string, fallback: number, unit: string) => settings.integer(key, fallback, { min: 1, max: 1_000_000, unit });
+  const config: ControllerConfig = {
+    controller: settings.text('TRIVET_CONTROLLER_NAME', `${hostname()}-${process.pid}`),
+    host: settings.text('TRIVET_HOST', '127.0.0.1'),
+    port: settings.integer('TRIVET_PORT', 8081, { min: 1, max: 65535, unit: 'port' }),
+    store,
+    token,
+    logLevel: settings.choice('TRIVET_LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
+    replicationFactor: settings.integer('TRIVET_REPLICATION_FACTOR', 3, { min: 1, max: 9, unit: 'replicas' }),
+    deadlines: {
+      voteStallMs: ms('TRIVET_VOTE_STALL_MS', 5_000),
+      voteGraceMs: ms('TRIVET_VOTE_GRACE_MS', 1_000),
+      voteMs: ms('TRIVET_VOTE_MS', 3_600_000),
+      turnMs: ms('TRIVET_TURN_MS', 30_000),
+      prepareGraceMs: ms('TRIVET_PREPARE_GRACE_MS', 500),
+      prepareMs: ms('TRIVET_PREPARE_MS', 10_000),
+      decideMs: ms('TRIVET_DECIDE_MS', 10_000),
+      commitGraceMs: ms('TRIVET_COMMIT_GRACE_MS', 500),
+      commitMs: ms('TRIVET_COMMIT_MS', 10_000),
+      bodyIdleMs: ms('TRIVET_BODY_IDLE_MS', 30_000),
+      readMs: ms('TRIVET_READ_MS', 10_000),
+    },
+    limits: {
+      maxCommands: count('TRIVET_MAX_COMMANDS', 50_000, 'commands'),
+      maxPushOptionBytes: bytes('TRIVET_MAX_PUSH_OPTION_BYTES', 64 * 1024),
+      maxPushBytes: bytes('TRIVET_MAX_PUSH_BYTES', 10 * 1024 * MIB),
+      maxFetchRequestBytes: bytes('TRIVET_MAX_FETCH_REQUEST_BYTES', 16 * MIB),
+      maxConcurrentPushes: count('TRIVET_MAX_CONCURRENT_PUSHES', 64, 'pushes'),
+      maxBatch: count('TRIVET_MAX_BATCH', 64, 'transactions'),
+    },
+    heartbeatMs: ms('TRIVET_HEARTBEAT_MS', 1_000),
+    reconcileMs: ms('TRIVET_RECONCILE_MS', 1_000),
+    repairConcurrency: count('TRIVET_REPAIR_CONCURRENCY', 2, 'repairs'),
+    failpoints,
+  };
+  settings.finish();
+  return config;
+}

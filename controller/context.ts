@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyBaseLogger } from 'fastify';
+import type { Agent } from 'undici';
+import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import { makeFailpoint } from '@trivet/proto/failpoint.ts';
+import type { ControllerConfig } from './config.ts';
+import { Events } from './events.ts';
+import { makeMetrics, type ControllerMetrics } from './metrics.ts';
+import { makeNodeAgent, NodeClient } from './nodes/node-client.ts';
+import { NodeRegistry } from './nodes/node-registry.ts';
+import { Admission } from './repair/admission.ts';
+import { Reconcile } from './repair/reconcile.ts';
+import { Repair } from './repair/repair.ts';
+import { Creation } from './repositories/creation.ts';
+import { Reader } from './routing/reader.ts';
+import { openDatabase, type Database } from './store/database.ts';
+import { Decisions } from './store/decisions.ts';
+import { RepairJobs } from './store/jobs.ts';
+import { Nodes } from './store/nodes.ts';
+import { Replicas } from './store/replicas.ts';
+import { Repositories } from './store/repositories.ts';
+import { TurnLock } from './store/turn-lock.ts';
+import type { BatchPorts } from './transaction/batch-run.ts';
+import { Coordinator, type VotedTransaction } from './transaction/coordinator.ts';
+import { Turns } from './transaction/turns.ts';
+
+/** All parts of a controller, wired. */
+export interface ControllerContext {
+  config: ControllerConfig;
+  log: FastifyBaseLogger;
+  events: Events;
+  metrics: ControllerMetrics;
+  database: Database;
+  repositories: Repositories;
+  nodeRows: Nodes;
+  decisions: Decisions;
+  nodes: NodeRegistry;
+  reader: Reader;
+  coordinator: Coordinator;
+  creation: Creation;
+  admission: Admission;
+  reconcile: Reconcile;
+  agent: Agent;
+  turnLock: TurnLock;
+  /** Set once the process was told to stop: it answers what runs and takes nothing new. */
+  stopping: boolean;
+}
+
+export async function makeContext(config: ControllerConfig, log: FastifyBaseLogger): Promise<ControllerContext> {
+  const database = await openDatabase(config.store);
+  const repositories = new Repositories(database);
+  const replicas = new Replicas(database);
+  const nodeRows = new Nodes(database);
+  const decisions = new Decisions(database, config.controller);
+  const jobs = new RepairJobs(database);
+  const turnLock = new TurnLock(database);
+
+  const events: Events = new Events(log, () => metrics);
+  const agent = makeNodeAgent();
+  const nodes = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), events);
+  const turns = new Turns<VotedTransaction>(turnLock, config.deadlines.turnMs);
+  const ports = makePorts({ repositories, replicas, decisions, nodes, config, onMark: () => reconcile.poke() });
+  const coordinator = new Coordinator({ nodes, ports, turns, deadlines: config.deadlines, limits: config.limits, events });
+  const metrics: ControllerMetrics = makeMetrics(config.controller, { voting: () => coordinator.voting, waiting: () => turns.waiting });
+  const reconcile: Reconcile = new Reconcile({
+    jobs, nodes, events, holder: config.controller, concurrency: config.repairConcurrency,
+    repair: new Repair(nodes, repositories, replicas, turns as unknown as Turns<never>),
+  });
+  return {
+    config, log, events, metrics, database, repositories, nodeRows, decisions, nodes, coordinator, reconcile, agent, turnLock,
+    reader: new Reader(nodes, events, config.deadlines.readMs),
+    creation: new Creation(repositories, replicas, nodes),
+    admission: new Admission(replicas),
+    stopping: false,
+  };
+}
+
+/** The real world of a batch: nodes over HTTP, decisions in SQL. */
+function makePorts(input: {
+  repositories: Repositories; replicas: Replicas; decisions: Decisions; nodes: NodeRegistry; config: ControllerConfig; onMark(): void;
+}): BatchPorts {
+  const { repositories, replicas, decisions, nodes } = input;
+  const failpoint = makeFailpoint(input.config.failpoints);
+
+  const client = (id: string): NodeClient => {
+    const node = nodes.get(id);
+    if (node === undefined) throw new TrivetError('node_unreachable', { node: id });
+    return node.client;
+  };
+  const watched = async <T>(node: string, call: Promise<T>): Promise<T> => {
+    try {
+      return await call;
+    } catch (error) {
+      const { code } = asTrivetError(error);
+      if (code === 'node_unreachable' || code === 'phase_timeout') nodes.suspect(node, code);
+      throw error;
+    }
+  };
+  return {
+    route: (repository) => repositories.routeById(repository),
+    prepare: async (repository, node, message, deadlineMs) => watched(node, client(node).prepare(repository, message, deadlineMs)),
+    commit: async (repository, node, batch, deadlineMs) => watched(node, client(node).commit(repository, batch, deadlineMs)),
+    abort: (repository, node, batch) => { void nodes.get(node)?.client.abort(repository, { batch, transactions: [] }).catch(() => {}); },
+    forget: (repository, ids, transaction) => {
+      for (const id of ids) void nodes.get(id)?.client.abort(repository, { transactions: [transaction] }).catch(() => {});
+    },
+    decide: async ({ promised, transactions, events, ...decision }) => {
+      const outcome = await decisions.commit({ ...decision, transactions: [...transactions], promised: [...promised], events: [...events] });
+      return outcome;
+    },
+    settle: ({ repository, batch, transactions }) => decisions.settle({ repository, batch, transactions: [...transactions] }),
+    mark: async (repository, ids, state, reason) => {
+      await replicas.mark(repository, [...ids], state, reason);
+      input.onMark();
+    },
+    delay: async (ms) => { await sleep(ms); },
+    failpoint,
+  };
+}

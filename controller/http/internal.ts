@@ -1,0 +1,42 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance } from 'fastify';
+import { TrivetError } from '@trivet/proto/errors.ts';
+import { HandshakeRequest, ReportRequest, SettleRequest, type SettleAnswer } from '@trivet/proto/messages.ts';
+import type { ControllerContext } from '../context.ts';
+
+/** What nodes ask a controller: the restart handshake, and the decision on a promise. Wants the cluster's token. */
+export function registerInternal(root: FastifyInstance, context: ControllerContext): void {
+  const expected = Buffer.from(`Bearer ${context.config.token}`);
+  void root.register(async (scope) => {
+    scope.addHook('onRequest', async (request) => {
+      const given = Buffer.from(request.headers.authorization ?? '');
+      if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw new TrivetError('unauthorized');
+    });
+    const app = scope.withTypeProvider<TypeBoxTypeProvider>();
+
+    app.post('/internal/handshake', { schema: { body: HandshakeRequest } }, async (request) => {
+      const { node, url, boot } = request.body;
+      await context.nodeRows.register({ id: node, url, boot });
+      await context.nodes.refresh();
+      return {};
+    });
+
+    // 100,000 replicas of 120 bytes each.
+    app.post('/internal/report', { schema: { body: ReportRequest }, bodyLimit: 64 * 1024 * 1024 }, async (request) => {
+      const { node, replicas } = request.body;
+      await context.admission.compare(node, replicas);
+      await context.nodes.refresh();
+      context.nodes.trust(node);
+      context.reconcile.poke();
+      return {};
+    });
+
+    app.post('/internal/settle', { schema: { body: SettleRequest } }, async (request): Promise<SettleAnswer> => {
+      const { node, repository, batch, transactions } = request.body;
+      const outcome = await context.decisions.settle({ repository, batch, transactions });
+      context.events.settled(repository, batch, node, outcome);
+      return { outcome };
+    });
+  });
+}

@@ -1,0 +1,91 @@
+import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import { newId } from '@trivet/proto/id.ts';
+import type { ControllerContext } from '../context.ts';
+import { infoRefs } from './git-info-refs.ts';
+import { parseGitPath } from './git-path.ts';
+import { receivePack } from './git-receive-pack.ts';
+import { uploadPack } from './git-upload-pack.ts';
+import { registerHealth } from './health.ts';
+import { registerInternal } from './internal.ts';
+import { registerNodes } from './nodes.ts';
+import { registerRepositories } from './repositories.ts';
+
+const MAX_JSON_BYTES = 64 * 1024;
+/** A client that hasn't sent its headers by then is hung up on. */
+const HEADERS_DEADLINE_MS = 20_000;
+/** How long the rest of a refused body is read and thrown away. */
+const DISCARD_MS = 10_000;
+const MAX_HEADER_BYTES = 16 * 1024;
+
+/** The controller's HTTP service: git under `/git/`, REST under `/api/`, what nodes ask under `/internal/`. */
+export function makeServer(context: ControllerContext): FastifyInstance {
+  const app: FastifyInstance = fastify({
+    loggerInstance: context.log,
+    disableRequestLogging: true,
+    bodyLimit: MAX_JSON_BYTES,
+    genReqId: () => newId(),
+    // No limit on a whole request: a push may take hours. Its pauses are bounded where the body is read.
+    requestTimeout: 0,
+    http: { headersTimeout: HEADERS_DEADLINE_MS, connectionsCheckingInterval: 5_000, maxHeaderSize: MAX_HEADER_BYTES },
+    routerOptions: { maxParamLength: 2_000 },
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
+  });
+  app.setErrorHandler(answerError);
+  app.setNotFoundHandler(async (_request, reply) => reply.code(404).send(new TrivetError('not_found').toJSON()));
+  void app.register(async (git) => {
+    // Git bodies are streams, whatever their type says; each request checks the type itself.
+    git.removeAllContentTypeParsers();
+    git.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+    git.all('/git/*', async (request, reply) => {
+      const path = parseGitPath(request.raw.url!);
+      switch (path.service) {
+        case 'info/refs': await infoRefs(context, request, reply, path.repository); break;
+        case 'git-upload-pack': await uploadPack(context, request, reply, path.repository); break;
+        case 'git-receive-pack': await receivePack(context, request, reply, path.repository); break;
+      }
+      return reply;
+    });
+  });
+  registerRepositories(app, context);
+  registerNodes(app, context);
+  registerHealth(app, context);
+  registerInternal(app, context);
+  return app;
+}
+
+async function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const fault = translate(error);
+  if (fault.code === 'internal') request.log.error({ err: error }, 'unexpected error');
+  else request.log.info({ code: fault.code, fields: fault.fields, method: request.method, url: request.url.slice(0, 500) }, 'refused');
+  if (fault.retry && fault.status === 503) void reply.header('retry-after', '1');
+  if (fault.code === 'method_not_allowed') void reply.header('allow', String(fault.fields['allowed'] ?? ''));
+  if (!request.raw.complete) discardRest(request);
+  void reply.code(fault.status);
+  // git shows a text/plain body to its user, line by line.
+  if (request.url.startsWith('/git/')) await reply.type('text/plain; charset=utf-8').send(`${explain(fault)}\n`);
+  else await reply.send(fault.toJSON());
+}
+
+/**
+ * Reads what is left of a body that was refused, for a while: closing the connection at once would reset it, and the
+ * client would lose the answer that tells it why.
+ */
+function discardRest(request: FastifyRequest): void {
+  request.raw.resume();
+  const timer = setTimeout(() => request.raw.socket.destroy(), DISCARD_MS);
+  request.raw.once('close', () => clearTimeout(timer));
+}
+
+function translate(error: FastifyError): TrivetError {
+  if ((error as unknown) instanceof TrivetError) return error as unknown as TrivetError;
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new TrivetError('body_too_large', { limit: MAX_JSON_BYTES });
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new TrivetError('wrong_content_type', { expected: 'application/json' });
+  if (error.validation !== undefined || (error.statusCode !== undefined && error.statusCode < 500)) return new TrivetError('bad_request', { problem: error.message });
+  return asTrivetError(error);
+}
+
+function explain(fault: TrivetError): string {
+  const details = Object.entries(fault.fields).map(([key, value]) => `${key}: ${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  return [`trivet: ${fault.message}`, ...details.map((detail) => `  ${detail}`)].join('\n').replace(/[^\x20-\x7e\n]/g, '?');
+}

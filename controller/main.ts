@@ -1,0 +1,53 @@
+import pino from 'pino';
+import { ConfigurationError } from '@trivet/proto/settings.ts';
+import { TrivetError } from '@trivet/proto/errors.ts';
+import { readControllerConfig } from './config.ts';
+import { makeContext } from './context.ts';
+import { makeServer } from './http/server.ts';
+
+/** How long running pushes and clones get to end before a stopping controller breaks them off. */
+const STOP_DEADLINE_MS = 15_000;
+
+try {
+  const config = readControllerConfig(process.env);
+  const log = pino({ level: config.logLevel, base: { controller: config.controller } });
+  const context = await makeContext(config, log);
+  const app = makeServer(context);
+
+  let polling = false;
+  const heartbeat = setInterval(() => {
+    if (polling) return;
+    polling = true;
+    void context.nodes.refresh().catch(() => {}).then(() => context.nodes.poll()).finally(() => { polling = false; });
+  }, config.heartbeatMs);
+  const reconcile = setInterval(() => context.reconcile.poke(), config.reconcileMs);
+
+  const stop = async () => {
+    if (context.stopping) return;
+    context.stopping = true;
+    setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref();
+    clearInterval(heartbeat);
+    clearInterval(reconcile);
+    await app.close();
+    await context.reconcile.stop();
+    await context.turnLock.close();
+    await context.agent.destroy();
+    await context.database.close();
+    process.exit(0);
+  };
+  process.on('SIGTERM', () => void stop());
+  process.on('SIGINT', () => void stop());
+
+  await context.nodes.refresh();
+  await context.nodes.poll();
+  await app.listen({ host: config.host, port: config.port });
+  log.info({ port: config.port, store: config.store.replace(/\/\/.*@/, '//') }, 'the controller is ready');
+} catch (error) {
+  const expected = error instanceof ConfigurationError || error instanceof TrivetError;
+  process.stderr.write(`${expected ? describe(error) : (error as Error).stack}\n`);
+  process.exit(1);
+}
+
+function describe(error: ConfigurationError | TrivetError): string {
+  return error instanceof TrivetError ? `${error.message} (${error.code}) ${JSON.stringify(error.fields)}` : error.message;
+}

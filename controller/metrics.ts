@@ -1,0 +1,62 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { REASONS } from './routing/choose.ts';
+
+const PHASE_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+export const PUSH_OUTCOMES = ['committed', 'partly', 'rejected', 'failed', 'unknown', 'client_gone'] as const;
+export type PushOutcome = typeof PUSH_OUTCOMES[number];
+export const TRANSACTION_PHASES = ['vote', 'turn', 'prepare', 'decide', 'commit'] as const;
+export type TransactionPhase = typeof TRANSACTION_PHASES[number];
+
+export interface ControllerMetrics {
+  registry: Registry;
+  pushes: Counter<'outcome'>;
+  pushSeconds: Histogram;
+  copies: Counter<'copies'>;
+  phases: Histogram<'phase'>;
+  votesLost: Counter<'node' | 'code'>;
+  batches: Counter<'outcome'>;
+  batchSize: Histogram;
+  reads: Counter<'node' | 'reason' | 'outcome'>;
+  repairs: Counter<'outcome'>;
+  settled: Counter<'outcome'>;
+  nodeHealthy: Gauge<'node'>;
+}
+
+/** All metrics of a controller, there from the start with zeros. */
+export function makeMetrics(controller: string, gauges: { voting(): number; waiting(): number }): ControllerMetrics {
+  const registry = new Registry();
+  registry.setDefaultLabels({ controller });
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const metrics: ControllerMetrics = {
+    registry,
+    pushes: new Counter({ name: 'trivet_pushes_total', help: 'Pushes by what became of them', labelNames: ['outcome'], registers }),
+    pushSeconds: new Histogram({ name: 'trivet_push_seconds', help: 'Time from the first byte of a push to the answer', buckets: PHASE_BUCKETS, registers }),
+    copies: new Counter({ name: 'trivet_acknowledged_pushes_total', help: 'Committed pushes by the number of nodes whose disks they were on', labelNames: ['copies'], registers }),
+    phases: new Histogram({ name: 'trivet_transaction_phase_seconds', help: 'Time of each phase of a transaction, seen from the controller', labelNames: ['phase'], buckets: PHASE_BUCKETS, registers }),
+    votesLost: new Counter({ name: 'trivet_votes_lost_total', help: 'Votes that were not part of the quorum, by node and reason', labelNames: ['node', 'code'], registers }),
+    batches: new Counter({ name: 'trivet_batches_total', help: 'Batches by what became of them', labelNames: ['outcome'], registers }),
+    batchSize: new Histogram({ name: 'trivet_batch_transactions', help: 'Transactions prepared together', buckets: [1, 2, 4, 8, 16, 32, 64], registers }),
+    reads: new Counter({ name: 'trivet_reads_total', help: 'Reads by node, the reason the node was chosen, and outcome', labelNames: ['node', 'reason', 'outcome'], registers }),
+    repairs: new Counter({ name: 'trivet_repairs_total', help: 'Repairs by outcome', labelNames: ['outcome'], registers }),
+    settled: new Counter({ name: 'trivet_settled_total', help: 'Transactions in doubt whose outcome a node asked for', labelNames: ['outcome'], registers }),
+    nodeHealthy: new Gauge({ name: 'trivet_node_healthy', help: '1 while this controller can use the node', labelNames: ['node'], registers }),
+  };
+  new Gauge({ name: 'trivet_pushes_voting', help: 'Pushes in the vote phase', registers, collect() { this.set(gauges.voting()); } });
+  new Gauge({ name: 'trivet_turns_waiting', help: 'Pushes and repairs that wait for a turn', registers, collect() { this.set(gauges.waiting()); } });
+  for (const outcome of PUSH_OUTCOMES) metrics.pushes.inc({ outcome }, 0);
+  for (const copies of ['1', '2', '3', '4', '5']) metrics.copies.inc({ copies }, 0);
+  for (const phase of TRANSACTION_PHASES) metrics.phases.zero({ phase });
+  for (const outcome of ['committed', 'failed', 'aborted', 'unknown']) metrics.batches.inc({ outcome }, 0);
+  for (const outcome of ['ok', 'failed']) metrics.repairs.inc({ outcome }, 0);
+  for (const outcome of ['commit', 'abort']) metrics.settled.inc({ outcome }, 0);
+  return metrics;
+}
+
+/** The series of a node that has just become known, so that they exist before anything happens on it. */
+export function addNode(metrics: ControllerMetrics, node: string): void {
+  for (const reason of REASONS) for (const outcome of ['ok', 'failed']) metrics.reads.inc({ node, reason, outcome }, 0);
+  metrics.votesLost.inc({ node, code: 'phase_timeout' }, 0);
+  metrics.votesLost.inc({ node, code: 'differs' }, 0);
+}

@@ -1,0 +1,153 @@
+import type { Readable } from 'node:stream';
+import { Agent, request, type Dispatcher } from 'undici';
+import type { TSchema, Static } from 'typebox';
+import Type from 'typebox';
+import { Compile, type Validator } from 'typebox/compile';
+import { ERRORS, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
+import {
+  GENERATION_HEADER, NodeStatus, PrepareAnswer, REQUEST_ID_HEADER, ReplicaPosition, VoteAnswer,
+  type AbortRequest, type CreateReplicaRequest, type PrepareRequest, type RepairRequest,
+} from '@trivet/proto/messages.ts';
+
+/** Connections to one node at once; more requests than that wait for one to come free. */
+const MAX_CONNECTIONS = 256;
+const STATUS_DEADLINE_MS = 2_000;
+const REPAIR_DEADLINE_MS = 6 * 3_600_000;
+const SMALL_DEADLINE_MS = 10_000;
+
+const voteAnswer = Compile(VoteAnswer);
+const prepareAnswer = Compile(PrepareAnswer);
+const position = Compile(ReplicaPosition);
+const nodeStatus = Compile(NodeStatus);
+const nothing = Compile(Type.Object({}));
+
+/** The agent all clients of a controller share: keeps connections to every node open. */
+export function makeNodeAgent(): Agent {
+  return new Agent({ connections: MAX_CONNECTIONS, pipelining: 1, keepAliveTimeout: 60_000, connect: { timeout: 2_000 } });
+}
+
+/** A read that a node has begun to answer. */
+export interface NodeRead {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: Readable;
+}
+
+/**
+ * Everything a controller asks of one node. A node's refusal comes back as the TrivetError it sent; a node that can't
+ * be reached is `node_unreachable`, one that doesn't answer in time `phase_timeout`.
+ */
+export class NodeClient {
+  readonly node: string;
+  readonly url: string;
+  readonly #agent: Agent;
+  readonly #authorization: string;
+
+  constructor(node: string, url: string, token: string, agent: Agent) {
+    this.node = node;
+    this.url = url;
+    this.#agent = agent;
+    this.#authorization = `Bearer ${token}`;
+  }
+
+  /** @param body the framed header and the pack */
+  vote(repository: string, body: Buffer | AsyncIterable<Buffer>, deadlineMs: number, signal: AbortSignal): Promise<VoteAnswer> {
+    return this.#call('POST', `/repositories/${repository}/vote`, voteAnswer, { body, type: 'application/x-trivet-vote', deadlineMs, signal });
+  }
+
+  prepare(repository: string, message: PrepareRequest, deadlineMs: number): Promise<PrepareAnswer> {
+    return this.#call('POST', `/repositories/${repository}/prepare`, prepareAnswer, { json: message, deadlineMs });
+  }
+
+  commit(repository: string, batch: string, deadlineMs: number): Promise<ReplicaPosition> {
+    return this.#call('POST', `/repositories/${repository}/commit`, position, { json: { batch }, deadlineMs });
+  }
+
+  async abort(repository: string, message: AbortRequest): Promise<void> {
+    await this.#call('POST', `/repositories/${repository}/abort`, nothing, { json: message, deadlineMs: SMALL_DEADLINE_MS });
+  }
+
+  createReplica(repository: string, message: CreateReplicaRequest): Promise<ReplicaPosition> {
+    return this.#call('PUT', `/repositories/${repository}`, position, { json: message, deadlineMs: SMALL_DEADLINE_MS });
+  }
+
+  async removeReplica(repository: string): Promise<void> {
+    await this.#call('DELETE', `/repositories/${repository}`, nothing, { deadlineMs: SMALL_DEADLINE_MS });
+  }
+
+  repair(repository: string, message: RepairRequest, signal: AbortSignal): Promise<ReplicaPosition> {
+    return this.#call('POST', `/repositories/${repository}/repair`, position, { json: message, deadlineMs: REPAIR_DEADLINE_MS, signal });
+  }
+
+  status(): Promise<NodeStatus> {
+    return this.#call('GET', '/status', nodeStatus, { deadlineMs: STATUS_DEADLINE_MS });
+  }
+
+  /**
+   * Begins a read. Resolves when the node has sent its headers and they say success; the body is still to come.
+   * @param generation below which the node must not answer
+   */
+  async read(input: {
+    path: string; generation: number; gitProtocol: string | undefined; body?: Buffer; type?: string;
+    requestId: string; deadlineMs: number; signal: AbortSignal;
+  }): Promise<NodeRead> {
+    const headers: Record<string, string> = {
+      authorization: this.#authorization, [GENERATION_HEADER]: String(input.generation), [REQUEST_ID_HEADER]: input.requestId,
+    };
+    if (input.gitProtocol !== undefined) headers['git-protocol'] = input.gitProtocol;
+    if (input.type !== undefined) headers['content-type'] = input.type;
+    const response = await this.#send({
+      method: input.body === undefined ? 'GET' : 'POST', path: input.path, headers, body: input.body ?? null,
+      // Only the beginning of the answer has a deadline: a clone may pause for as long as its client wants.
+      headersTimeout: input.deadlineMs, bodyTimeout: 0, signal: input.signal, highWaterMark: 1024 * 1024,
+    });
+    if (response.statusCode !== 200) throw await refusal(response, this.node);
+    return { status: response.statusCode, headers: response.headers, body: response.body };
+  }
+
+  async #call<S extends TSchema>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, validator: Validator<{}, S>, options: {
+    json?: object; body?: Buffer | AsyncIterable<Buffer>; type?: string; deadlineMs: number; signal?: AbortSignal;
+  }): Promise<Static<S>> {
+    const headers: Record<string, string> = { authorization: this.#authorization };
+    if (options.json !== undefined) headers['content-type'] = 'application/json';
+    if (options.type !== undefined) headers['content-type'] = options.type;
+    const response = await this.#send({
+      method, path, headers,
+      body: options.json !== undefined ? JSON.stringify(options.json) : (options.body as Dispatcher.DispatchOptions['body'] ?? null),
+      headersTimeout: options.deadlineMs, bodyTimeout: options.deadlineMs, signal: options.signal,
+    });
+    if (response.statusCode !== 200) throw await refusal(response, this.node);
+    const answer: unknown = await this.#json(response);
+    if (!validator.Check(answer)) throw new TrivetError('internal', { node: this.node, path, problem: 'unexpected answer' });
+    return answer as Static<S>;
+  }
+
+  async #send(options: Omit<Dispatcher.RequestOptions, 'origin'>): Promise<Dispatcher.ResponseData> {
+    try {
+      return await request(this.url, { ...options, dispatcher: this.#agent } as Parameters<typeof request>[1]) as Dispatcher.ResponseData;
+    } catch (error) {
+      throw this.#unreachable(error, options.signal as AbortSignal | undefined);
+    }
+  }
+
+  async #json(response: Dispatcher.ResponseData): Promise<unknown> {
+    try {
+      return await response.body.json();
+    } catch (error) {
+      throw this.#unreachable(error, undefined);
+    }
+  }
+
+  #unreachable(error: unknown, signal: AbortSignal | undefined): unknown {
+    if (signal?.aborted && signal.reason instanceof TrivetError) return signal.reason;
+    const code = (error as { code?: string }).code;
+    const timeout = code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
+    return new TrivetError(timeout ? 'phase_timeout' : 'node_unreachable', { node: this.node, reason: code ?? (error as Error).message }, { cause: error });
+  }
+}
+
+async function refusal(response: Dispatcher.ResponseData, node: string): Promise<TrivetError> {
+  const body = await response.body.json().catch(() => undefined) as { code?: string; fields?: Record<string, unknown> } | undefined;
+  const code = body?.code !== undefined && body.code in ERRORS ? body.code as ErrorCode : 'internal';
+  return new TrivetError(code, { ...body?.fields, node, status: response.statusCode });
+}

@@ -1,0 +1,126 @@
+import type { NodeStatus } from '@trivet/proto/messages.ts';
+import { asTrivetError } from '@trivet/proto/errors.ts';
+import type { NodeClient } from './node-client.ts';
+
+/** How much of an older average survives one new measurement. */
+const AVERAGE_WEIGHT = 0.8;
+
+/** One node as this controller sees it. */
+export interface KnownNode {
+  readonly id: string;
+  readonly client: NodeClient;
+  /** Whether an operator or the store has cordoned it. */
+  cordoned: boolean;
+  /** Whether the last thing heard of it was good: it answers, and its restart handshake is over. */
+  healthy: boolean;
+  /** Why it isn't healthy: an error code. */
+  trouble: string | undefined;
+  status: NodeStatus | undefined;
+  /** Requests of this controller under way. */
+  inFlight: number;
+  /** Average time until a read begins to be answered, milliseconds. */
+  latencyMs: number;
+  /** Falls towards 0 with every success, rises towards 1 with every failure. */
+  errorRate: number;
+}
+
+/** The SQL side of the registry: which nodes there are. */
+export interface NodeDirectory {
+  list(): Promise<{ id: string; url: string; state: string }[]>;
+}
+
+/** Told when a node's health changes. */
+export interface NodeEvents {
+  healthChanged(node: KnownNode): void;
+}
+
+/**
+ * What this controller knows of the nodes. Which exist comes from SQL; whether they can be used is this controller's own
+ * observation: a heartbeat it asks for, and every request that fails. A node is suspected at once and trusted again
+ * only by its next good heartbeat, so that one dead node costs one push a delay, not every push.
+ */
+export class NodeRegistry {
+  readonly #nodes = new Map<string, KnownNode>();
+  readonly #directory: NodeDirectory;
+  readonly #makeClient: (node: string, url: string) => NodeClient;
+  readonly #events: NodeEvents;
+
+  constructor(directory: NodeDirectory, makeClient: (node: string, url: string) => NodeClient, events: NodeEvents) {
+    this.#directory = directory;
+    this.#makeClient = makeClient;
+    this.#events = events;
+  }
+
+  get all(): KnownNode[] {
+    return [...this.#nodes.values()];
+  }
+
+  get(id: string): KnownNode | undefined {
+    return this.#nodes.get(id);
+  }
+
+  /** A node that can take part in pushes and answer reads; undefined when it is unknown, cordoned or unhealthy. */
+  usable(id: string): KnownNode | undefined {
+    const node = this.#nodes.get(id);
+    return node !== undefined && node.healthy && !node.cordoned ? node : undefined;
+  }
+
+  /** Takes over what SQL says. */
+  async refresh(): Promise<void> {
+    const listed = await this.#directory.list();
+    for (const { id, url, state } of listed) {
+      const known = this.#nodes.get(id);
+      if (known === undefined || known.client.url !== url) this.#add(id, url);
+      this.#nodes.get(id)!.cordoned = state !== 'active';
+    }
+    const ids = new Set(listed.map((node) => node.id));
+    for (const id of this.#nodes.keys()) if (!ids.has(id)) this.#nodes.delete(id);
+  }
+
+  /** Asks every node for its heartbeat. */
+  async poll(): Promise<void> {
+    await Promise.all(this.all.map(async (node) => {
+      try {
+        const status = await node.client.status();
+        node.status = status;
+        this.#setHealth(node, status.ready && status.node === node.id, status.node === node.id ? 'node_starting' : 'internal');
+      } catch (error) {
+        this.#setHealth(node, false, asTrivetError(error).code);
+      }
+    }));
+  }
+
+  /** A node has just finished its restart handshake. */
+  trust(id: string): void {
+    const node = this.#nodes.get(id);
+    if (node !== undefined) this.#setHealth(node, true, undefined);
+  }
+
+  /** A request to a node went wrong in a way that says something about the node. */
+  suspect(id: string, code: string): void {
+    const node = this.#nodes.get(id);
+    if (node === undefined) return;
+    node.errorRate = node.errorRate * AVERAGE_WEIGHT + (1 - AVERAGE_WEIGHT);
+    this.#setHealth(node, false, code);
+  }
+
+  /** A read from this node began to be answered after so many milliseconds. */
+  succeeded(node: KnownNode, tookMs: number): void {
+    node.latencyMs = node.latencyMs * AVERAGE_WEIGHT + tookMs * (1 - AVERAGE_WEIGHT);
+    node.errorRate *= AVERAGE_WEIGHT;
+  }
+
+  #add(id: string, url: string): void {
+    this.#nodes.set(id, {
+      id, client: this.#makeClient(id, url), cordoned: false, healthy: false, trouble: 'node_starting',
+      status: undefined, inFlight: 0, latencyMs: 1, errorRate: 0,
+    });
+  }
+
+  #setHealth(node: KnownNode, healthy: boolean, trouble: string | undefined): void {
+    const changed = node.healthy !== healthy;
+    node.healthy = healthy;
+    node.trouble = healthy ? undefined : trouble;
+    if (changed) this.#events.healthChanged(node);
+  }
+}

@@ -1,0 +1,84 @@
+import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import { newId } from '@trivet/proto/id.ts';
+import type { Policy } from '@trivet/proto/messages.ts';
+import type { ObjectFormat } from '@trivet/proto/object-format.ts';
+import { headValue, RefsDigest } from '@trivet/proto/refs-digest.ts';
+import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
+import type { Replicas } from '../store/replicas.ts';
+import type { Repositories } from '../store/repositories.ts';
+import type { Route } from '../store/rows.ts';
+import { quorumOf } from '../transaction/quorum.ts';
+
+export interface NewRepository {
+  name: string;
+  /** The full ref HEAD points at. */
+  defaultBranch: string;
+  objectFormat: ObjectFormat;
+  replicationFactor: number;
+  policy: Policy;
+}
+
+/**
+ * Creates and removes repositories. The row in SQL is what makes a repository exist: a crash before it leaves empty
+ * directories on nodes that nothing points at, a crash after it leaves replicas that reconcile knows to be missing.
+ */
+export class Creation {
+  readonly #repositories: Repositories;
+  readonly #replicas: Replicas;
+  readonly #nodes: NodeRegistry;
+
+  constructor(repositories: Repositories, replicas: Replicas, nodes: NodeRegistry) {
+    this.#repositories = repositories;
+    this.#replicas = replicas;
+    this.#nodes = nodes;
+  }
+
+  /** @throws TrivetError repository_exists; not_enough_nodes when there are too few nodes, or too few of them answer */
+  async create(input: NewRepository): Promise<Route> {
+    if (await this.#repositories.route(input.name) !== undefined) throw new TrivetError('repository_exists', { repository: input.name });
+    const chosen = this.#choose(input.replicationFactor);
+    const id = newId();
+    const created = await Promise.allSettled(chosen.map((node) => (
+      node.client.createReplica(id, { objectFormat: input.objectFormat, head: input.defaultBranch }))));
+    const missing = chosen.filter((_, i) => created[i]!.status === 'rejected');
+    try {
+      if (chosen.length - missing.length < quorumOf(input.replicationFactor)) {
+        const reasons = created.flatMap((result, i) => (result.status === 'rejected' ? [[chosen[i]!.id, asTrivetError(result.reason).code]] : []));
+        throw new TrivetError('not_enough_nodes', { needed: quorumOf(input.replicationFactor), failed: Object.fromEntries(reasons) });
+      }
+      const digest = new RefsDigest().toggle('HEAD', headValue(input.defaultBranch)).hex;
+      const route = await this.#repositories.create({ id, ...input, digest, nodes: chosen.map((node) => node.id) });
+      if (missing.length === 0) return route;
+      await this.#replicas.mark(id, missing.map((node) => node.id), 'missing', 'could not be created');
+      return await this.#repositories.routeById(id) ?? route;
+    } catch (error) {
+      // Unless SQL took it after all, nothing points at these.
+      if (!(error instanceof TrivetError && error.code === 'outcome_unknown')) this.#removeReplicas(id, chosen);
+      throw error;
+    }
+  }
+
+  /** Takes a repository away: at once for everybody who asks, then from the nodes' disks. */
+  async remove(name: string): Promise<Route | undefined> {
+    const route = await this.#repositories.remove(name);
+    if (route !== undefined) {
+      this.#removeReplicas(route.repository.id, route.replicas.map((replica) => this.#nodes.get(replica.node)).filter((node) => node !== undefined));
+    }
+    return route;
+  }
+
+  /** The nodes with the most free disk; those that can't be used at the moment only where there is no choice. */
+  #choose(count: number): KnownNode[] {
+    const free = (node: KnownNode) => (node.status === undefined ? 0 : node.status.diskFreeBytes / Math.max(node.status.diskTotalBytes, 1));
+    const candidates = this.#nodes.all.filter((node) => !node.cordoned);
+    if (candidates.length < count) throw new TrivetError('not_enough_nodes', { needed: count, nodes: candidates.length });
+    const rank = new Map(candidates.map((node) => [node, Math.round(free(node) * 20) + Math.random()]));
+    return candidates
+      .sort((a, b) => Number(b.healthy) - Number(a.healthy) || rank.get(b)! - rank.get(a)!)
+      .slice(0, count);
+  }
+
+  #removeReplicas(id: string, nodes: readonly KnownNode[]): void {
+    for (const node of nodes) void node.client.removeReplica(id).catch(() => {});
+  }
+}

@@ -1,0 +1,48 @@
+/** What routing knows of a node that holds a current replica. */
+export interface Candidate {
+  node: string;
+  latencyMs: number;
+  inFlight: number;
+  /** 0 to 1. */
+  errorRate: number;
+  /** Load average of its machine for each core, from its last heartbeat. */
+  load: number;
+  /** Share of its disk that is free, 0 to 1. */
+  diskFree: number;
+}
+
+/** Why a replica was asked: exported as a metric label. */
+export type Reason = 'only_current' | 'lowest_score' | 'equal_scores' | 'failover';
+export const REASONS: readonly Reason[] = ['only_current', 'lowest_score', 'equal_scores', 'failover'];
+
+/** Scores closer than this share of the better one count as equal: measurements aren't finer than that. */
+const EQUAL_WITHIN = 0.25;
+/** Below this much free disk, a node is better left to write than to read as well. */
+const DISK_LOW = 0.05;
+
+/**
+ * The expected wait on a node, as a number without unit: the lower, the better. Latency, multiplied by the line in
+ * front of us, by recent errors (each tenth of failures doubles it), by load, and by a nearly full disk.
+ */
+export function score(candidate: Candidate): number {
+  return Math.max(candidate.latencyMs, 0.5)
+    * (1 + candidate.inFlight)
+    * (1 + 10 * candidate.errorRate)
+    * (1 + candidate.load / 4)
+    * (candidate.diskFree < DISK_LOW ? 2 : 1);
+}
+
+/**
+ * The order in which to ask, with the reason for the first.
+ * @param turn rises with every read, and spreads reads over nodes whose scores are equal
+ */
+export function rank(candidates: readonly Candidate[], turn: number): { order: string[]; reason: Reason } {
+  const scored = candidates.map((candidate) => ({ node: candidate.node, score: score(candidate) })).sort((a, b) => a.score - b.score);
+  const best = scored[0];
+  if (best === undefined) return { order: [], reason: 'only_current' };
+  if (scored.length === 1) return { order: [best.node], reason: 'only_current' };
+  const equal = scored.filter((entry) => entry.score <= best.score * (1 + EQUAL_WITHIN));
+  if (equal.length === 1) return { order: scored.map((entry) => entry.node), reason: 'lowest_score' };
+  const first = equal[turn % equal.length]!;
+  return { order: [first.node, ...scored.filter((entry) => entry !== first).map((entry) => entry.node)], reason: 'equal_scores' };
+}

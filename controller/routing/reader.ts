@@ -1,0 +1,106 @@
+import { cpus } from 'node:os';
+import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import type { Route } from '../store/rows.ts';
+import type { NodeRead } from '../nodes/node-client.ts';
+import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
+import { rank, type Candidate, type Reason } from './choose.ts';
+
+export interface ReadRequest {
+  route: Route;
+  /** Below `/repositories/<id>`, with its query. */
+  path: string;
+  gitProtocol: string | undefined;
+  body?: Buffer;
+  type?: string;
+  requestId: string;
+  signal: AbortSignal;
+}
+
+/** One function for the metric and the log of every replica that is asked. */
+export interface ReadEvents {
+  asked(node: string, reason: Reason, outcome: 'ok' | 'failed', code: string | undefined, requestId: string): void;
+}
+
+const CORES = cpus().length;
+
+/**
+ * Answers a read from a replica that holds at least the generation SQL names, the healthiest first. Until a node has
+ * begun to answer, another one can be asked without the client noticing; after that a failure breaks the connection.
+ */
+export class Reader {
+  readonly #nodes: NodeRegistry;
+  readonly #events: ReadEvents;
+  readonly #deadlineMs: number;
+  #turn = 0;
+
+  constructor(nodes: NodeRegistry, events: ReadEvents, deadlineMs: number) {
+    this.#nodes = nodes;
+    this.#events = events;
+    this.#deadlineMs = deadlineMs;
+  }
+
+  /**
+   * @returns the answer of the first replica that could give one; its body is still to be read
+   * @throws TrivetError no_current_replica, naming what was tried; the node's own refusal where no other could do better
+   */
+  async read(request: ReadRequest): Promise<NodeRead> {
+    const { repository } = request.route;
+    const candidates = this.#candidates(request.route);
+    const { order, reason } = rank(candidates.map(describe), this.#turn++);
+    const tried: Record<string, string> = {};
+    for (const [i, id] of order.entries()) {
+      const node = this.#nodes.get(id)!;
+      const why: Reason = i === 0 ? reason : 'failover';
+      const startedAt = performance.now();
+      node.inFlight += 1;
+      try {
+        const answer = await node.client.read({
+          path: `/repositories/${repository.id}${request.path}`,
+          generation: repository.generation,
+          gitProtocol: request.gitProtocol,
+          body: request.body,
+          type: request.type,
+          requestId: request.requestId,
+          deadlineMs: this.#deadlineMs,
+          signal: request.signal,
+        });
+        this.#nodes.succeeded(node, performance.now() - startedAt);
+        this.#events.asked(id, why, 'ok', undefined, request.requestId);
+        answer.body.once('close', () => { node.inFlight -= 1; });
+        return answer;
+      } catch (error) {
+        node.inFlight -= 1;
+        request.signal.throwIfAborted();
+        const fault = asTrivetError(error);
+        this.#events.asked(id, why, 'failed', fault.code, request.requestId);
+        // The client's own mistake would be the same everywhere.
+        if (fault.status >= 400 && fault.status < 500 && !fault.retry && fault.code !== 'replica_missing') throw fault;
+        if (fault.code === 'node_unreachable' || fault.code === 'phase_timeout') this.#nodes.suspect(id, fault.code);
+        tried[id] = fault.code;
+      }
+    }
+    throw new TrivetError('no_current_replica', { repository: repository.name, tried, replicas: states(request.route) });
+  }
+
+  #candidates(route: Route): KnownNode[] {
+    return route.replicas.filter((replica) => replica.state === 'current')
+      .map((replica) => this.#nodes.usable(replica.node))
+      .filter((node) => node !== undefined);
+  }
+}
+
+function describe(node: KnownNode): Candidate {
+  const { status } = node;
+  return {
+    node: node.id,
+    latencyMs: node.latencyMs,
+    inFlight: node.inFlight,
+    errorRate: node.errorRate,
+    load: (status?.loadAverage ?? 0) / CORES,
+    diskFree: status === undefined ? 1 : status.diskFreeBytes / Math.max(status.diskTotalBytes, 1),
+  };
+}
+
+function states(route: Route): Record<string, string> {
+  return Object.fromEntries(route.replicas.map((replica) => [replica.node, replica.state]));
+}

@@ -1,0 +1,232 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import PQueue from 'p-queue';
+import { TrivetError } from '@trivet/proto/errors.ts';
+import { newId } from '@trivet/proto/id.ts';
+import type { PushHead } from '@trivet/proto/receive-pack.ts';
+import { expectsPack } from '@trivet/proto/receive-pack.ts';
+import { OK, type Verdict } from '@trivet/proto/vote.ts';
+import type { Deadlines, Limits } from '../config.ts';
+import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
+import type { Replica, Route } from '../store/rows.ts';
+import { BatchRun, type BatchOutcome, type BatchPorts } from './batch-run.ts';
+import { quorumOf } from './quorum.ts';
+import type { Turns } from './turns.ts';
+import { runVotes, type VoteRound } from './vote-round.ts';
+
+/** A batch whose nodes were busy or behind is tried again so often, with these pauses. */
+const RETRY_MS = [5, 20, 50, 100, 200, 400, 800, 1_600, 3_000];
+
+/** What became of a push, for the report to the client. */
+export interface PushResult {
+  unpack: string;
+  verdicts: Verdict[];
+  /** Nodes on whose disks the push is; 0 when nothing was committed. */
+  copies: number;
+}
+
+/** A push whose vote was won and that waits for its turn. */
+export interface VotedTransaction {
+  transaction: string;
+  head: PushHead;
+  winners: readonly string[];
+  /** Whether the client is still there; a push without a client isn't prepared. */
+  signal: AbortSignal;
+  finish(outcome: BatchOutcome): void;
+}
+
+/** One function for everything worth a log line and a metric. */
+export interface TransactionEvents {
+  phase(phase: 'vote' | 'turn' | 'prepare' | 'decide' | 'commit', tookMs: number): void;
+  voteLost(repository: string, transaction: string, node: string, code: string): void;
+  batch(repository: string, batch: string, transactions: number, outcome: string): void;
+}
+
+/**
+ * Carries a push through its transaction: route and vote here, then in the repository's turn the batch (prepare,
+ * decide, commit) in `BatchRun`. Holds nothing that must survive this process.
+ */
+export class Coordinator {
+  readonly #nodes: NodeRegistry;
+  readonly #ports: BatchPorts;
+  readonly #turns: Turns<VotedTransaction>;
+  readonly #deadlines: Deadlines;
+  readonly #limits: Limits;
+  readonly #events: TransactionEvents;
+  readonly #pushes: PQueue;
+
+  constructor(input: {
+    nodes: NodeRegistry; ports: BatchPorts; turns: Turns<VotedTransaction>;
+    deadlines: Deadlines; limits: Limits; events: TransactionEvents;
+  }) {
+    this.#nodes = input.nodes;
+    this.#ports = input.ports;
+    this.#turns = input.turns;
+    this.#deadlines = input.deadlines;
+    this.#limits = input.limits;
+    this.#events = input.events;
+    this.#pushes = new PQueue({ concurrency: input.limits.maxConcurrentPushes });
+  }
+
+  /** Pushes in the vote phase. */
+  get voting(): number {
+    return this.#pushes.pending;
+  }
+
+  /**
+   * Who can take part: current replicas on nodes that can be used.
+   * @throws TrivetError no_quorum, naming the nodes that are missing and why
+   */
+  participants(route: Route): KnownNode[] {
+    const usable = route.replicas.filter((replica) => replica.state === 'current')
+      .map((replica) => this.#nodes.usable(replica.node)).filter((node) => node !== undefined);
+    if (usable.length < quorumOf(route.repository.replicationFactor)) {
+      throw new TrivetError('no_quorum', {
+        repository: route.repository.name,
+        quorum: quorumOf(route.repository.replicationFactor),
+        missing: this.#missing(route.replicas),
+      });
+    }
+    return usable;
+  }
+
+  /**
+   * Runs a push to its end.
+   * @param pack what follows the commands in the body; not read when there is no pack to expect
+   * @param signal the client left: heeded until the turn comes, after which the push is finished as if it were there
+   * @throws TrivetError no_quorum, too_busy, outcome_unknown, aborted, and what reading the pack threw
+   */
+  async push(route: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
+    if (this.#pushes.size >= this.#limits.maxConcurrentPushes) throw new TrivetError('too_busy', { waiting: this.#pushes.size });
+    return await this.#pushes.add(() => this.#push(route, head, pack, signal)) as PushResult;
+  }
+
+  async #push(route: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
+    const transaction = newId();
+    const participants = this.participants(route);
+    const round = await this.#vote(route, transaction, participants, head, pack, signal);
+    const { agreed } = round;
+    if (agreed === undefined) {
+      this.#forget(route, participants, transaction);
+      throw new TrivetError('no_quorum', { repository: route.repository.name, quorum: quorumOf(route.repository.replicationFactor), lost: round.lost, differing: round.differing });
+    }
+    this.#forget(route, participants.filter((node) => !round.winners.includes(node.id)), transaction);
+    const atomic = head.capabilities.has('atomic');
+    if (!agreed.verdicts.includes(OK) || (atomic && agreed.verdicts.some((verdict) => verdict !== OK))) {
+      this.#forget(route, participants, transaction);
+      const verdicts = agreed.verdicts.map((verdict) => (verdict === OK ? 'atomic transaction failed' : verdict));
+      return { unpack: agreed.unpack, verdicts, copies: 0 };
+    }
+    const outcome = await this.#turn(route, { transaction, head, winners: round.winners, signal });
+    switch (outcome.outcome) {
+      case 'committed': return { unpack: agreed.unpack, verdicts: outcome.verdicts, copies: outcome.copies };
+      case 'unknown': throw new TrivetError('outcome_unknown', { repository: route.repository.name, transaction });
+      case 'failed': throw new TrivetError(outcome.code, { repository: route.repository.name, transaction, ...outcome.fields });
+    }
+  }
+
+  async #vote(
+    route: Route, transaction: string, participants: readonly KnownNode[], head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal,
+  ): Promise<VoteRound> {
+    const { repository } = route;
+    const hasPack = expectsPack(head.commands);
+    const startedAt = performance.now();
+    try {
+      const round = await runVotes({
+        repository: repository.id,
+        configured: repository.replicationFactor,
+        participants,
+        header: {
+          transaction, commands: head.commands, atomic: head.capabilities.has('atomic'), policy: repository.policy,
+          generation: repository.generation, pack: hasPack,
+        },
+        pack: hasPack ? pack : undefined,
+        signal,
+        stallMs: this.#deadlines.voteStallMs,
+        graceMs: this.#deadlines.voteGraceMs,
+        deadlineMs: this.#deadlines.voteMs,
+      });
+      for (const [node, code] of Object.entries(round.lost)) {
+        if (code === 'node_unreachable' || code === 'phase_timeout') this.#nodes.suspect(node, code);
+        this.#events.voteLost(repository.id, transaction, node, code);
+      }
+      for (const node of round.differing) this.#events.voteLost(repository.id, transaction, node, 'differs');
+      if (round.agreed !== undefined && round.differing.length > 0) {
+        await this.#ports.mark(repository.id, round.differing, 'diverged', 'voted differently from the quorum');
+      }
+      return round;
+    } catch (error) {
+      this.#forget(route, participants, transaction);
+      throw error;
+    } finally {
+      this.#events.phase('vote', performance.now() - startedAt);
+    }
+  }
+
+  async #turn(route: Route, voted: Omit<VotedTransaction, 'finish'>): Promise<BatchOutcome> {
+    const queuedAt = performance.now();
+    return new Promise((resolve) => {
+      const joined = this.#turns.join(route.repository.id, { ...voted, finish: resolve }, async (waiting) => {
+        this.#events.phase('turn', performance.now() - queuedAt);
+        await this.#runBatch(route.repository.id, waiting);
+      });
+      if (!joined) resolve({ outcome: 'failed', code: 'too_busy', fields: {} });
+    });
+  }
+
+  /** Takes out of the line what can be prepared together, and runs it; never throws, for each has its own `finish`. */
+  async #runBatch(repository: string, waiting: VotedTransaction[]): Promise<void> {
+    const [first] = waiting;
+    const winners = [...first!.winners].sort().join(' ');
+    const together = waiting.filter((entry) => [...entry.winners].sort().join(' ') === winners).slice(0, this.#limits.maxBatch);
+    for (const entry of together) waiting.splice(waiting.indexOf(entry), 1);
+    const [present, gone] = [together.filter((entry) => !entry.signal.aborted), together.filter((entry) => entry.signal.aborted)];
+    for (const entry of gone) {
+      this.#ports.forget(repository, entry.winners, entry.transaction);
+      entry.finish({ outcome: 'failed', code: 'aborted', fields: { reason: 'the client left' } });
+    }
+    if (present.length === 0) return;
+    let outcomes: BatchOutcome[];
+    try {
+      outcomes = await this.#withRetries(repository, present);
+    } catch (error) {
+      const code = error instanceof TrivetError ? error.code : 'internal';
+      outcomes = present.map(() => ({ outcome: 'failed', code, fields: error instanceof TrivetError ? error.fields : {} }));
+      this.#events.batch(repository, '', present.length, code);
+    }
+    present.forEach((entry, i) => {
+      const outcome = outcomes[i]!;
+      const votesLeft = outcome.outcome === 'failed' || (outcome.outcome === 'committed' && outcome.copies === 0);
+      if (votesLeft) this.#ports.forget(repository, entry.winners, entry.transaction);
+      entry.finish(outcome);
+    });
+  }
+
+  /** Runs the batch again while what stood in its way is expected to pass: another promise, a commit in flight. */
+  async #withRetries(repository: string, entries: readonly VotedTransaction[]): Promise<BatchOutcome[]> {
+    const deadline = performance.now() + this.#deadlines.turnMs;
+    for (let attempt = 0; ; attempt++) {
+      const batch = newId();
+      const run = new BatchRun(this.#ports, this.#deadlines, this.#events);
+      const outcomes = await run.run(repository, batch, entries);
+      this.#events.batch(repository, batch, entries.length, outcomes[0]!.outcome === 'failed' ? outcomes[0]!.code : outcomes[0]!.outcome);
+      const pause = RETRY_MS[attempt];
+      const again = outcomes.every((outcome) => outcome.outcome === 'failed' && outcome.again === true);
+      if (!again || pause === undefined || performance.now() + pause > deadline) return outcomes;
+      await sleep(pause);
+    }
+  }
+
+  #forget(route: Route, nodes: readonly KnownNode[], transaction: string): void {
+    this.#ports.forget(route.repository.id, nodes.map((node) => node.id), transaction);
+  }
+
+  #missing(replicas: readonly Replica[]): Record<string, string> {
+    return Object.fromEntries(replicas.flatMap((replica) => {
+      if (replica.state !== 'current') return [[replica.node, replica.state]];
+      const node = this.#nodes.get(replica.node);
+      if (node === undefined) return [[replica.node, 'unknown']];
+      if (node.cordoned) return [[replica.node, 'cordoned']];
+      return node.healthy ? [] : [[replica.node, node.trouble ?? 'unhealthy']];
+    }));
+  }
+}

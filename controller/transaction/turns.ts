@@ -1,0 +1,82 @@
+import PQueue from 'p-queue';
+
+/** What takes a repository's turn across controllers; see TurnLock in the store. */
+export interface SharedTurn {
+  acquire(repository: string, waitMs: number): Promise<{ release(): Promise<void> } | undefined>;
+}
+
+/** Pushes and repairs of one repository that may wait for their turn here; more than that are refused. */
+const MAX_WAITING = 1_000;
+
+interface Line<T> {
+  queue: PQueue;
+  waiting: T[];
+}
+
+/**
+ * The turns of each repository: one batch or one repair at a time, here and (through `shared`) across controllers.
+ * Turns only avoid contention. Were two to overlap, nodes would refuse the second promise, and SQL the second decision.
+ */
+export class Turns<T> {
+  readonly #lines = new Map<string, Line<T>>();
+  readonly #shared: SharedTurn;
+  readonly #waitMs: number;
+
+  constructor(shared: SharedTurn, waitMs: number) {
+    this.#shared = shared;
+    this.#waitMs = waitMs;
+  }
+
+  /** Pushes and repairs that wait for a turn, over all repositories. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const line of this.#lines.values()) waiting += line.queue.size + line.waiting.length;
+    return waiting;
+  }
+
+  /**
+   * Gets in line with what can be taken together. When the turn comes, `run` gets everything that waits by then and
+   * takes out of the list what it wants; it is called again while anything is left.
+   * @returns false when the line is too long
+   */
+  join(repository: string, entry: T, run: (waiting: T[]) => Promise<void>): boolean {
+    const line = this.#line(repository);
+    if (line.waiting.length >= MAX_WAITING) return false;
+    line.waiting.push(entry);
+    // One visit in the queue serves all who join before it starts.
+    if (line.waiting.length === 1) {
+      void this.#visit(repository, line, async () => { while (line.waiting.length > 0) await run(line.waiting); });
+    }
+    return true;
+  }
+
+  /** Runs something alone in the repository's turn, such as the last round of a repair. */
+  exclusively<R>(repository: string, action: () => Promise<R>): Promise<R> {
+    return this.#visit(repository, this.#line(repository), action);
+  }
+
+  async #visit<R>(repository: string, line: Line<T>, action: () => Promise<R>): Promise<R> {
+    try {
+      return await line.queue.add(async () => {
+        // Not getting the shared turn in time is no reason to fail: it is there for speed only.
+        const held = await this.#shared.acquire(repository, this.#waitMs).catch(() => undefined);
+        try {
+          return await action();
+        } finally {
+          await held?.release().catch(() => {});
+        }
+      }) as R;
+    } finally {
+      if (line.queue.size === 0 && line.queue.pending === 0 && line.waiting.length === 0) this.#lines.delete(repository);
+    }
+  }
+
+  #line(repository: string): Line<T> {
+    let line = this.#lines.get(repository);
+    if (line === undefined) {
+      line = { queue: new PQueue({ concurrency: 1 }), waiting: [] };
+      this.#lines.set(repository, line);
+    }
+    return line;
+  }
+}
