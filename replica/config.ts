@@ -1,0 +1,74 @@
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { Settings, type Environment } from '@trivet/proto/settings.ts';
+
+/** Everything a node can be told from outside. Times are milliseconds, sizes bytes. */
+export interface ReplicaConfig {
+  node: string;
+  host: string;
+  port: number;
+  /** Where controllers reach this node. */
+  url: string;
+  controllers: string[];
+  token: string;
+  directory: string;
+  logLevel: string;
+  ingest: 'fast' | 'git';
+  smallPackBytes: number;
+  maxPackBytes: number;
+  maxGitProcesses: number;
+  maxWaitingGitProcesses: number;
+  maxConcurrentVotes: number;
+  maxOpenReplicas: number;
+  /** How long a read or a vote waits for a commit in flight. */
+  catchUpMs: number;
+  /** A promise older than this is in doubt: its decision is asked for. */
+  promiseDeadlineMs: number;
+  /** A vote nobody prepares within this time is forgotten. */
+  voteExpiryMs: number;
+  /** The journal starts a new file beyond this size. */
+  journalBytes: number;
+  failpoints: string | undefined;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const TIB = 1024 * 1024 * MIB;
+
+/** @throws ConfigurationError naming every fault at once */
+export function readReplicaConfig(environment: Environment): ReplicaConfig {
+  const settings = new Settings(environment, 'TRIVET_');
+  const port = settings.integer('TRIVET_PORT', 8082, { min: 1, max: 65535, unit: 'port' });
+  const host = settings.text('TRIVET_HOST', '127.0.0.1');
+  const node = settings.text('TRIVET_NODE', hostname());
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(node)) settings.fault('TRIVET_NODE', 'must be 1 to 63 letters, digits, ".", "_" or "-"');
+  const token = settings.text('TRIVET_TOKEN');
+  if (token !== '' && token.length < 16) settings.fault('TRIVET_TOKEN', 'must have at least 16 characters');
+  const failpoints = settings.optionalText('TRIVET_FAILPOINTS');
+  if (failpoints !== undefined && environment['NODE_ENV'] !== 'test') settings.fault('TRIVET_FAILPOINTS', 'is for tests only (NODE_ENV=test)');
+  const milliseconds = { min: 1, max: 86_400_000, unit: 'milliseconds' };
+  const config: ReplicaConfig = {
+    node,
+    host,
+    port,
+    url: settings.text('TRIVET_URL', `http://${host}:${port}`).replace(/\/+$/, ''),
+    controllers: settings.urls('TRIVET_CONTROLLERS'),
+    token,
+    directory: resolve(settings.text('TRIVET_DIRECTORY')),
+    logLevel: settings.choice('TRIVET_LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
+    ingest: settings.choice('TRIVET_INGEST', ['fast', 'git'], 'fast'),
+    smallPackBytes: settings.integer('TRIVET_SMALL_PACK_BYTES', MIB, { min: 0, max: 64 * MIB, unit: 'bytes' }),
+    maxPackBytes: settings.integer('TRIVET_MAX_PACK_BYTES', 10 * 1024 * MIB, { min: KIB, max: TIB, unit: 'bytes' }),
+    maxGitProcesses: settings.integer('TRIVET_MAX_GIT_PROCESSES', 32, { min: 1, max: 10_000, unit: 'processes' }),
+    maxWaitingGitProcesses: settings.integer('TRIVET_MAX_WAITING_GIT_PROCESSES', 256, { min: 0, max: 100_000, unit: 'requests' }),
+    maxConcurrentVotes: settings.integer('TRIVET_MAX_CONCURRENT_VOTES', 64, { min: 1, max: 10_000, unit: 'votes' }),
+    maxOpenReplicas: settings.integer('TRIVET_MAX_OPEN_REPLICAS', 10_000, { min: 1, max: 10_000_000, unit: 'replicas' }),
+    catchUpMs: settings.integer('TRIVET_CATCH_UP_MS', 2_000, milliseconds),
+    promiseDeadlineMs: settings.integer('TRIVET_PROMISE_DEADLINE_MS', 5_000, milliseconds),
+    voteExpiryMs: settings.integer('TRIVET_VOTE_EXPIRY_MS', 600_000, milliseconds),
+    journalBytes: settings.integer('TRIVET_JOURNAL_BYTES', 16 * MIB, { min: KIB, max: TIB, unit: 'bytes' }),
+    failpoints,
+  };
+  settings.finish();
+  return config;
+}

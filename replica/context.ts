@@ -1,0 +1,76 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { newId } from '@trivet/proto/id.ts';
+import { makeFailpoint, type Failpoint } from '@trivet/proto/failpoint.ts';
+import type { FastifyBaseLogger } from 'fastify';
+import type { ReplicaConfig } from './config.ts';
+import { makeMetrics, type ReplicaMetrics } from './metrics.ts';
+import { ObjectReaders } from './git/object-reader.ts';
+import { Controllers } from './participant/controllers.ts';
+import { Journal } from './participant/journal.ts';
+import { Participant } from './participant/participant.ts';
+import { InDoubt } from './participant/in-doubt.ts';
+import { Ingest } from './quarantine/ingest.ts';
+import { Repair } from './repair/repair.ts';
+import { Replicas } from './repository/replicas.ts';
+import { UploadPackLimiter } from './serve/upload-pack-limiter.ts';
+
+/** Votes one replica keeps at most: far more than a controller lets run on one repository, and still bounded. */
+const MAX_VOTES_PER_REPLICA = 1_000;
+const MAX_READER_PROCESSES = 64;
+const READER_IDLE_MS = 60_000;
+
+/** All parts of a node, wired. */
+export interface ReplicaContext {
+  config: ReplicaConfig;
+  /** New at every start of this process. */
+  boot: string;
+  /** False until the restart handshake is over: before that nothing is served. */
+  ready: boolean;
+  log: FastifyBaseLogger;
+  metrics: ReplicaMetrics;
+  failpoint: Failpoint;
+  replicas: Replicas;
+  journal: Journal;
+  readers: ObjectReaders;
+  participant: Participant;
+  inDoubt: InDoubt;
+  controllers: Controllers;
+  repair: Repair;
+  uploadPacks: UploadPackLimiter;
+}
+
+export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): ReplicaContext {
+  const metrics = makeMetrics(config.node);
+  const failpoint = makeFailpoint(config.failpoints);
+  const readers = new ObjectReaders({ maxProcesses: MAX_READER_PROCESSES, idleMs: READER_IDLE_MS });
+  const replicas = new Replicas(join(config.directory, 'repositories'), config.maxOpenReplicas, (gitDir) => readers.drop(gitDir));
+  const flush = () => syncFileSystem(config.directory);
+  const journal = new Journal(join(config.directory, 'journal'), flush);
+  const ingest = new Ingest(readers, {
+    smallPackBytes: config.smallPackBytes, maxPackBytes: config.maxPackBytes, mode: config.ingest,
+  });
+  const participant = new Participant(ingest, journal, failpoint, { catchUpMs: config.catchUpMs, maxVotes: MAX_VOTES_PER_REPLICA });
+  const controllers = new Controllers(config.controllers, config.token);
+  const inDoubt = new InDoubt(config.node, replicas, participant, controllers, {
+    settled: (repository, batch, outcome) => {
+      metrics.settled.inc({ outcome });
+      log.warn({ repository, batch, outcome }, 'a promise in doubt was settled');
+    },
+    unanswered: (repository, batch, code) => log.warn({ repository, batch, code }, 'nobody knows the decision on a promise yet'),
+  });
+  const repair = new Repair(replicas, journal, config.token, flush);
+  const uploadPacks = new UploadPackLimiter({ concurrency: config.maxGitProcesses, maxWaiting: config.maxWaitingGitProcesses });
+  return {
+    config, boot: newId(), ready: false, log, metrics, failpoint, replicas, journal, readers, participant, inDoubt, controllers, repair, uploadPacks,
+  };
+}
+
+/** syncfs(2) on the file system that holds `path`: Node has no call for it, coreutils has. */
+function syncFileSystem(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('sync', ['--file-system', path], { stdio: 'ignore' });
+    child.once('error', reject);
+    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`sync exited with ${code}`))));
+  });
+}

@@ -1,0 +1,86 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { TrivetError } from '@trivet/proto/errors.ts';
+import { isId } from '@trivet/proto/id.ts';
+import { GENERATION_HEADER } from '@trivet/proto/messages.ts';
+import type { ReplicaContext } from '../context.ts';
+import type { Replica } from '../repository/replica.ts';
+import { advertiseReceivePack, advertiseUploadPack } from '../serve/advertisement.ts';
+import type { Served } from '../serve/served.ts';
+import { uploadPack } from '../serve/upload-pack.ts';
+import { makePeeler } from '../repository/peel.ts';
+import { requestSignal } from './request-signal.ts';
+
+/** Larger than any negotiation git produces; the controller has its own, smaller limit. */
+const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
+
+/**
+ * What stock git could ask of this node directly: `info/refs` and `git-upload-pack` under `/repositories/<id>`.
+ * A request names the generation that SQL holds; a replica that is behind waits for the commit in flight, then refuses.
+ */
+export function registerReads(app: FastifyInstance, context: ReplicaContext): void {
+  app.get<{ Params: { repository: string }; Querystring: { service?: string } }>('/repositories/:repository/info/refs', async (request, reply) => {
+    const { service } = request.query;
+    const body = await counted(context, 'info-refs', () => withReplica(request, context, async (replica) => {
+      const served = serve(replica, context);
+      if (service === 'git-receive-pack') return advertiseReceivePack(served);
+      if (service === 'git-upload-pack') return advertiseUploadPack(served, gitProtocol(request));
+      throw new TrivetError(service === undefined ? 'dumb_protocol' : 'unknown_service', { service });
+    }));
+    await reply.type(`application/x-${service}-advertisement`).send(body);
+  });
+
+  app.addContentTypeParser('application/x-git-upload-pack-request', { parseAs: 'buffer', bodyLimit: MAX_REQUEST_BYTES },
+    (_request, body, done) => done(null, body));
+  app.post<{ Params: { repository: string } }>('/repositories/:repository/git-upload-pack', async (request, reply) => {
+    const signal = requestSignal(reply);
+    await counted(context, 'upload-pack', () => withReplica(request, context, async (replica) => (
+      context.uploadPacks.run(async () => {
+        const { stream, done } = await uploadPack({ served: serve(replica, context), gitProtocol: gitProtocol(request), body: request.body as Buffer, signal });
+        await reply.type('application/x-git-upload-pack-result').send(stream);
+        const { ok, reason } = await done;
+        if (!ok) request.log.warn({ repository: replica.id, reason }, 'upload-pack failed');
+      }))));
+    return reply;
+  });
+}
+
+/** The generation a read must not fall behind; 0 when the request names none. */
+export function generationAsked(request: FastifyRequest): number {
+  const text = request.headers[GENERATION_HEADER];
+  if (text === undefined) return 0;
+  const generation = Number(text);
+  if (!Number.isSafeInteger(generation) || generation < 0) throw new TrivetError('bad_request', { header: GENERATION_HEADER });
+  return generation;
+}
+
+async function withReplica<T>(
+  request: FastifyRequest<{ Params: { repository: string } }>, context: ReplicaContext, action: (replica: Replica) => Promise<T>,
+): Promise<T> {
+  const { repository } = request.params;
+  if (!isId(repository)) throw new TrivetError('bad_request', { problem: 'not a repository id' });
+  return context.replicas.use(repository, async (replica) => {
+    await replica.reach(generationAsked(request), context.config.catchUpMs);
+    return action(replica);
+  });
+}
+
+function serve(replica: Replica, context: ReplicaContext): Served {
+  return { gitDir: replica.gitDir, objectFormat: replica.objectFormat, refs: replica.refs, peel: makePeeler(replica, context.readers) };
+}
+
+function gitProtocol(request: FastifyRequest): string | undefined {
+  const value = request.headers['git-protocol'];
+  // Passed to git in its environment: nothing but the protocol's own characters.
+  return typeof value === 'string' && /^[a-z0-9=:.-]{1,200}$/.test(value) ? value : undefined;
+}
+
+async function counted<T>(context: ReplicaContext, service: 'info-refs' | 'upload-pack', action: () => Promise<T>): Promise<T> {
+  try {
+    const result = await action();
+    context.metrics.reads.inc({ service, outcome: 'ok' });
+    return result;
+  } catch (error) {
+    context.metrics.reads.inc({ service, outcome: 'failed' });
+    throw error;
+  }
+}

@@ -1,0 +1,57 @@
+import { timingSafeEqual } from 'node:crypto';
+import fastify, { type FastifyInstance } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import type { ReplicaContext } from '../context.ts';
+import { registerHealth } from './health.ts';
+import { registerReads } from './reads.ts';
+import { registerReplicas } from './replicas.ts';
+import { registerTransactions } from './transactions.ts';
+import { registerVote } from './vote.ts';
+
+export type App = FastifyInstance;
+
+/** A JSON message with 10,000 commands is a few megabytes. */
+const MAX_JSON_BYTES = 64 * 1024 * 1024;
+
+/** The node's HTTP service. Everything but health and metrics wants the cluster's token, and a finished handshake. */
+export function makeServer(context: ReplicaContext): App {
+  const app = fastify({
+    loggerInstance: context.log,
+    disableRequestLogging: true,
+    bodyLimit: MAX_JSON_BYTES,
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  const expected = Buffer.from(`Bearer ${context.config.token}`);
+  app.addHook('onRequest', async (request) => {
+    if (request.routeOptions.config.public === true) return;
+    const given = Buffer.from(request.headers.authorization ?? '');
+    if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw new TrivetError('unauthorized');
+    if (!context.ready && request.routeOptions.config.early !== true) throw new TrivetError('node_starting', { node: context.config.node });
+  });
+  app.setErrorHandler(async (error: Error & { validation?: unknown; statusCode?: number }, request, reply) => {
+    const expectedFault = error.validation !== undefined || (error.statusCode !== undefined && error.statusCode < 500)
+      ? new TrivetError('bad_request', { problem: error.message })
+      : asTrivetError(error);
+    const fault = error instanceof TrivetError ? error : expectedFault;
+    if (fault.code === 'internal') request.log.error({ err: error }, 'unexpected error');
+    else request.log.info({ code: fault.code, fields: fault.fields, url: request.url }, 'refused');
+    await reply.code(fault.status).send(fault.toJSON());
+  });
+  app.setNotFoundHandler(async (_request, reply) => reply.code(404).send(new TrivetError('not_found').toJSON()));
+  registerHealth(app, context);
+  registerReplicas(app, context);
+  registerVote(app, context);
+  registerTransactions(app, context);
+  registerReads(app, context);
+  return app as unknown as App;
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answered without the cluster's token. */
+    public?: boolean;
+    /** Answered before the restart handshake is over. */
+    early?: boolean;
+  }
+}

@@ -1,0 +1,47 @@
+import type { Readable } from 'node:stream';
+import type { FastifyInstance } from 'fastify';
+import PQueue from 'p-queue';
+import { Compile } from 'typebox/compile';
+import { ByteReader } from '@trivet/proto/byte-reader.ts';
+import { TrivetError } from '@trivet/proto/errors.ts';
+import { isId } from '@trivet/proto/id.ts';
+import { VoteHeader, type VoteAnswer } from '@trivet/proto/messages.ts';
+import type { ReplicaContext } from '../context.ts';
+import { requestSignal } from './request-signal.ts';
+
+const MAX_HEADER_BYTES = 64 * 1024 * 1024;
+const header = Compile(VoteHeader);
+
+/** POST /repositories/:repository/vote: phase 1. The body is a VoteHeader in a frame, then the pack as it arrives. */
+export function registerVote(app: FastifyInstance, context: ReplicaContext): void {
+  const votes = new PQueue({ concurrency: context.config.maxConcurrentVotes });
+  app.addContentTypeParser('application/x-trivet-vote', (_request, payload, done) => done(null, payload));
+  app.post<{ Params: { repository: string } }>('/repositories/:repository/vote', async (request, reply): Promise<VoteAnswer> => {
+    const { repository } = request.params;
+    if (!isId(repository)) throw new TrivetError('bad_request', { problem: 'not a repository id' });
+    const signal = requestSignal(reply);
+    // The controller bounds pushes itself; what comes on top of this line is a fault, not load.
+    if (votes.size > context.config.maxConcurrentVotes) throw new TrivetError('too_busy', { waiting: votes.size });
+    const end = context.metrics.phase.startTimer({ phase: 'vote' });
+    try {
+      const answer = await votes.add(() => context.replicas.use(repository, async (replica) => {
+        const reader = new ByteReader(request.body as Readable);
+        const message = await readHeader(reader);
+        return context.participant.vote(replica, message, message.pack ? reader.rest() : undefined, signal);
+      }));
+      end({ outcome: 'ok' });
+      return answer;
+    } catch (error) {
+      end({ outcome: 'failed' });
+      throw error;
+    }
+  });
+}
+
+async function readHeader(reader: ByteReader): Promise<VoteHeader> {
+  const length = (await reader.read(4)).readUInt32BE();
+  if (length > MAX_HEADER_BYTES) throw new TrivetError('bad_request', { problem: 'the header is too long', length });
+  const message: unknown = JSON.parse((await reader.read(length)).toString('utf8'));
+  if (!header.Check(message)) throw new TrivetError('bad_request', { problem: 'not a vote header' });
+  return message;
+}

@@ -1,0 +1,39 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { running } from './git/process.ts';
+
+/** Seconds; from a commit that only renames a file to a vote on a pack of gigabytes. */
+const PHASE_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+export type Phase = 'vote' | 'prepare' | 'commit' | 'abort';
+
+export interface ReplicaMetrics {
+  registry: Registry;
+  phase: Histogram<'phase' | 'outcome'>;
+  reads: Counter<'service' | 'outcome'>;
+  settled: Counter<'outcome'>;
+  repairs: Counter<'round' | 'outcome'>;
+  ready: Gauge;
+}
+
+/** All metrics of a node, there from the start with zeros. */
+export function makeMetrics(node: string): ReplicaMetrics {
+  const registry = new Registry();
+  registry.setDefaultLabels({ node });
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const metrics: ReplicaMetrics = {
+    registry,
+    phase: new Histogram({ name: 'trivet_node_phase_seconds', help: 'Time this node took for a phase of a transaction', labelNames: ['phase', 'outcome'], buckets: PHASE_BUCKETS, registers }),
+    reads: new Counter({ name: 'trivet_node_reads_total', help: 'Reads this node was asked for', labelNames: ['service', 'outcome'], registers }),
+    settled: new Counter({ name: 'trivet_node_in_doubt_settled_total', help: 'Promises whose decision had to be asked for', labelNames: ['outcome'], registers }),
+    repairs: new Counter({ name: 'trivet_node_repair_rounds_total', help: 'Rounds of repair run on this node', labelNames: ['round', 'outcome'], registers }),
+    ready: new Gauge({ name: 'trivet_node_ready', help: '1 once the restart handshake is over', registers }),
+  };
+  new Gauge({ name: 'trivet_node_git_processes', help: 'Git processes running', registers, collect() { this.set(running.size); } });
+  for (const phase of ['vote', 'prepare', 'commit', 'abort']) for (const outcome of ['ok', 'failed']) metrics.phase.zero({ phase, outcome });
+  for (const service of ['info-refs', 'upload-pack', 'snapshot']) for (const outcome of ['ok', 'failed']) metrics.reads.inc({ service, outcome }, 0);
+  for (const outcome of ['commit', 'abort']) metrics.settled.inc({ outcome }, 0);
+  for (const round of ['objects', 'refs']) for (const outcome of ['ok', 'failed']) metrics.repairs.inc({ round, outcome }, 0);
+  metrics.ready.set(0);
+  return metrics;
+}

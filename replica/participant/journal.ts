@@ -1,0 +1,177 @@
+import { mkdir, open, readdir, readFile, unlink, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { TrivetError } from '@trivet/proto/errors.ts';
+import type { RefChange } from '../refs/ref-store.ts';
+
+/** A generation together with the refs digest that goes with it. */
+export interface Position {
+  generation: number;
+  digest: string;
+}
+
+/** The durable promise to commit a batch, with all that is needed to keep it after a crash. */
+export interface PromiseRecord {
+  kind: 'promise';
+  repository: string;
+  batch: string;
+  transactions: string[];
+  before: Position;
+  after: Position;
+  change: RefChange;
+}
+
+export type JournalRecord =
+  | PromiseRecord
+  | { kind: 'committed' | 'aborted'; repository: string; batch: string }
+  /** The replica was made anew (repair) or taken away: earlier records of it no longer count. */
+  | { kind: 'restart'; repository: string };
+
+interface Waiting {
+  text: string;
+  durable: boolean;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * The node's journal of promises: one file for all repositories, so that promises made at the same time share an fsync.
+ *
+ * A line is the CRC-32 of a JSON text, a blank, and that text. What lies before a completed fsync is whole; behind it a
+ * crash may leave anything, so reading stops at the first line that doesn't check.
+ *
+ * The journal is also what makes refs durable: nothing else fsyncs them. A file of the journal is therefore deleted
+ * only after `flush` has brought everything its records did to the disk.
+ */
+export class Journal {
+  readonly #directory: string;
+  readonly #flush: () => Promise<void>;
+  #file: FileHandle | undefined;
+  #sequence = 0;
+  #bytes = 0;
+  #queue: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+  #failed: unknown;
+
+  /** @param flush brings all that was written to this file system so far to the disk, as syncfs(2) does */
+  constructor(directory: string, flush: () => Promise<void>) {
+    this.#directory = directory;
+    this.#flush = flush;
+  }
+
+  /** Bytes in the present file. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Everything on record, oldest first. Call once, before `rotate`. */
+  async read(): Promise<JournalRecord[]> {
+    await mkdir(this.#directory, { recursive: true });
+    const records: JournalRecord[] = [];
+    for (const sequence of await this.#sequences()) {
+      records.push(...parseJournal(await readFile(this.#path(sequence), 'utf8')));
+      this.#sequence = sequence;
+    }
+    return records;
+  }
+
+  /**
+   * Appends a record.
+   * @param durable wait for the disk; without it the record is written soon, and may be lost in a crash
+   * @throws TrivetError disk_failure; from then on every append fails, for what the disk holds is no longer known
+   */
+  append(record: JournalRecord, durable: boolean): Promise<void> {
+    if (this.#failed !== undefined) return Promise.reject(new TrivetError('disk_failure', {}, { cause: this.#failed }));
+    const json = JSON.stringify(record);
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ text: `${checksum(json)} ${json}\n`, durable, resolve, reject });
+      this.#writing ??= this.#drain();
+    });
+  }
+
+  /**
+   * Goes on in a new file that begins with what is outstanding, and deletes the older ones once all they did is on the
+   * disk. A crash in between leaves both; reading them in order gives the same state.
+   * @param outstanding the promises without an outcome at the moment of the call, those still being written included
+   */
+  async rotate(outstanding: () => readonly PromiseRecord[]): Promise<void> {
+    const old = await this.#sequences();
+    this.#sequence += 1;
+    const file = await open(this.#path(this.#sequence), 'ax', 0o600);
+    await syncDirectory(this.#directory);
+    while (this.#writing !== undefined) await this.#writing;
+    // No await between here and the call of `outstanding`: a promise is either in its answer or goes to the new file.
+    const previous = this.#file;
+    this.#file = file;
+    this.#bytes = 0;
+    await Promise.all(outstanding().map((record) => this.append(record, true)));
+    await previous?.close();
+    await this.#flush();
+    for (const sequence of old) await unlink(this.#path(sequence));
+  }
+
+  async close(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing;
+    await this.#file?.close();
+    this.#file = undefined;
+  }
+
+  async #drain(): Promise<void> {
+    // One microtask later, so that everything appended in this turn of the event loop goes out together.
+    await Promise.resolve();
+    while (this.#queue.length > 0) {
+      const group = this.#queue;
+      this.#queue = [];
+      try {
+        const file = this.#file;
+        if (file === undefined) throw new Error('the journal is not open');
+        const bytes = Buffer.from(group.map((waiting) => waiting.text).join(''));
+        await file.appendFile(bytes);
+        this.#bytes += bytes.length;
+        if (group.some((waiting) => waiting.durable)) await file.datasync();
+        for (const waiting of group) waiting.resolve();
+      } catch (error) {
+        // After a failed write or fsync the kernel may have dropped the pages: never try again on the same file.
+        this.#failed = error;
+        for (const waiting of [...group, ...this.#queue]) waiting.reject(new TrivetError('disk_failure', {}, { cause: error }));
+        this.#queue = [];
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  async #sequences(): Promise<number[]> {
+    const names = await readdir(this.#directory);
+    return names.filter((name) => /^\d{12}\.log$/.test(name)).map((name) => Number.parseInt(name, 10)).sort((a, b) => a - b);
+  }
+
+  #path(sequence: number): string {
+    return join(this.#directory, `${String(sequence).padStart(12, '0')}.log`);
+  }
+}
+
+/** The records of one journal file up to the first damaged line. */
+export function parseJournal(text: string): JournalRecord[] {
+  const records: JournalRecord[] = [];
+  const lines = text.split('\n');
+  // The last element is empty when the last line was written whole.
+  for (const line of lines.slice(0, -1)) {
+    const json = line.slice(9);
+    if (line[8] !== ' ' || line.slice(0, 8) !== checksum(json)) break;
+    records.push(JSON.parse(json) as JournalRecord);
+  }
+  return records;
+}
+
+function checksum(text: string): string {
+  return crc32(text).toString(16).padStart(8, '0');
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

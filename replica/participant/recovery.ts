@@ -1,0 +1,81 @@
+import { access } from 'node:fs/promises';
+import { removeOrphanLocks, RefStore } from '../refs/ref-store.ts';
+import { readReplicaRecord, writeReplicaRecord } from '../repository/position-file.ts';
+import { removeQuarantines, type Replicas } from '../repository/replicas.ts';
+import type { JournalRecord, PromiseRecord } from './journal.ts';
+
+/** A promise on record and how it ended, as far as the journal knows. */
+interface PromiseOnRecord {
+  promise: PromiseRecord;
+  outcome: 'commit' | 'abort' | undefined;
+}
+
+/** Asks for the decision on a promise; keeps asking until somebody knows. */
+export type LearnOutcome = (promise: PromiseRecord) => Promise<'commit' | 'abort'>;
+
+/**
+ * Brings the disk back to what was promised and decided, before the node serves anything:
+ * removes what a killed process left (lock files, quarantines), learns the decision on every promise without an
+ * outcome, and makes the refs of every committed one so again, oldest first. Doing all of it twice changes nothing,
+ * so a crash in the middle only means starting over.
+ * @returns the number of promises that were in doubt
+ */
+export async function recover(replicas: Replicas, records: readonly JournalRecord[], learn: LearnOutcome): Promise<number> {
+  await replicas.removeLeftovers();
+  for (const id of await replicas.ids()) {
+    const gitDir = replicas.gitDir(id);
+    await removeOrphanLocks(gitDir);
+    await removeQuarantines(gitDir);
+  }
+  let inDoubt = 0;
+  for (const [repository, promises] of promisesByRepository(records)) {
+    const gitDir = replicas.gitDir(repository);
+    if (!await exists(gitDir)) continue;
+    for (const { promise, outcome } of promises) {
+      if (outcome === undefined) inDoubt += 1;
+      if ((outcome ?? await learn(promise)) === 'commit') await redo(gitDir, promise);
+    }
+    replicas.reopen(repository);
+  }
+  return inDoubt;
+}
+
+/** For each repository its promises in order, without those from before it was made anew. */
+export function promisesByRepository(records: readonly JournalRecord[]): Map<string, PromiseOnRecord[]> {
+  const repositories = new Map<string, PromiseOnRecord[]>();
+  for (const record of records) {
+    const promises = repositories.get(record.repository) ?? [];
+    repositories.set(record.repository, promises);
+    switch (record.kind) {
+      case 'promise':
+        // A journal that changed files in the middle of a crash has the same promise in both.
+        if (!promises.some(({ promise }) => promise.batch === record.batch)) promises.push({ promise: record, outcome: undefined });
+        break;
+      case 'committed':
+      case 'aborted':
+        for (const entry of promises) {
+          if (entry.promise.batch === record.batch) entry.outcome = record.kind === 'committed' ? 'commit' : 'abort';
+        }
+        break;
+      case 'restart':
+        promises.length = 0;
+        break;
+    }
+  }
+  return repositories;
+}
+
+async function redo(gitDir: string, promise: PromiseRecord): Promise<void> {
+  const record = await readReplicaRecord(gitDir);
+  // Without a record nobody knows what this replica was; it is left for repair.
+  if (record === undefined) return;
+  const refs = await RefStore.open(gitDir, record.objectFormat);
+  await refs.apply(promise.change);
+  const generation = Math.max(record.generation, promise.after.generation);
+  const digest = generation === promise.after.generation ? promise.after.digest : record.digest;
+  await writeReplicaRecord(gitDir, { ...record, generation, digest });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(() => true, () => false);
+}

@@ -1,0 +1,52 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import type { ReplicaContext } from '../context.ts';
+import type { ReportRequest } from '@trivet/proto/messages.ts';
+import { recover } from './recovery.ts';
+
+const RETRY_MS = [50, 100, 200, 500, 1_000];
+
+/**
+ * The restart handshake: says hello to a controller, settles what is in doubt, brings the disk in order, reports where
+ * every replica stands, and only then lets the node serve. Waits for a controller as long as it takes.
+ * @param stopping ends the waiting when the process is told to stop
+ */
+export async function restart(context: ReplicaContext, stopping: () => boolean): Promise<void> {
+  const { config, boot, controllers, journal, replicas, log } = context;
+  const startedAt = performance.now();
+  const records = await journal.read();
+  await persist('handshake', () => controllers.handshake({ node: config.node, url: config.url, boot }));
+  const inDoubt = await recover(replicas, records, async (promise) => {
+    const { outcome } = await persist('settle', () => controllers.settle({
+      node: config.node, repository: promise.repository, batch: promise.batch, transactions: promise.transactions,
+    }));
+    context.metrics.settled.inc({ outcome });
+    return outcome;
+  });
+  await journal.rotate(() => []);
+  const positions: ReportRequest['replicas'] = [];
+  for (const repository of await replicas.ids()) {
+    try {
+      positions.push({ repository, ...await replicas.use(repository, async (replica) => replica.position) });
+    } catch (error) {
+      // Not reported, so the controller takes it for missing and has it repaired.
+      log.error({ repository, err: error }, 'a replica can not be opened');
+    }
+  }
+  await persist('report', () => controllers.report({ node: config.node, boot, replicas: positions }));
+  context.ready = true;
+  context.metrics.ready.set(1);
+  log.info({ replicas: positions.length, inDoubt, tookMs: Math.round(performance.now() - startedAt) }, 'the node is ready');
+
+  async function persist<T>(step: string, action: () => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      if (stopping()) throw new TrivetError('shutting_down');
+      try {
+        return await action();
+      } catch (error) {
+        log.info({ step, code: asTrivetError(error).code }, 'no controller answers yet');
+        await sleep(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]);
+      }
+    }
+  }
+}
