@@ -33,13 +33,14 @@ export function registerReads(app: FastifyInstance, context: ReplicaContext): vo
     (_request, body, done) => done(null, body));
   app.post<{ Params: { repository: string } }>('/repositories/:repository/git-upload-pack', async (request, reply) => {
     const signal = requestSignal(reply);
-    await counted(context, 'upload-pack', () => withReplica(request, context, async (replica) => (
-      context.uploadPacks.run(async () => {
-        const { stream, done } = await uploadPack({ served: serve(replica, context), gitProtocol: gitProtocol(request), body: request.body as Buffer, signal });
-        await reply.type('application/x-git-upload-pack-result').send(stream);
-        const { ok, reason } = await done;
-        if (!ok) request.log.warn({ repository: replica.id, reason }, 'upload-pack failed');
-      }))));
+    await counted(context, 'upload-pack', () => withReplica(request, context, async (replica) => {
+      const { stream, done } = await uploadPack({
+        served: serve(replica, context), gitProtocol: gitProtocol(request), body: request.body as Buffer, signal, limiter: context.uploadPacks,
+      });
+      await reply.type('application/x-git-upload-pack-result').send(stream);
+      const { ok, reason } = await done;
+      if (!ok) request.log.warn({ repository: replica.id, reason }, 'upload-pack failed');
+    }));
     return reply;
   });
 }

@@ -1,0 +1,109 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { TrivetError } from '@trivet/proto/errors.ts';
+import { isRefName } from '@trivet/proto/ref-name.ts';
+import type { ObjectFormat } from '@trivet/proto/object-format.ts';
+
+/**
+ * The configuration of every bare repository on a node. Git reads neither the system's nor the user's configuration
+ * here, so this is all there is; every value is understood by git 2.39 and newer.
+ */
+export const REPOSITORY_CONFIG: readonly (readonly [key: string, value: string])[] = [
+  // Files change only when Trivet says so: maintenance is run by the node, one replica of a repository at a time.
+  ['gc.auto', '0'],
+  ['maintenance.auto', 'false'],
+  ['receive.autogc', 'false'],
+  // Partial clones, and the lazy fetches that follow them.
+  ['uploadpack.allowFilter', 'true'],
+  // A clone over HTTP is several requests, between which refs move: a want advertised a moment ago is served. A lazy
+  // fetch asks for any object. What is in a repository can be read by whoever reads the repository.
+  ['uploadpack.allowAnySHA1InWant', 'true'],
+  // With git 2.39 it breaks shallow fetches over protocol v2.
+  ['uploadpack.allowRefInWant', 'false'],
+  // Trivet's own refs: neither advertised nor writable, through upload-pack and receive-pack alike.
+  ['transfer.hideRefs', 'refs/trivet'],
+  // Every object is checked before it is voted for, and again when a repair fetches it.
+  ['transfer.fsckObjects', 'true'],
+  // Keep packs as packs: one fsync instead of one for each object, and a clone copies packed objects as they are.
+  ['transfer.unpackLimit', '1'],
+  // By default git fsyncs packs only. What a node promises, loose objects and refs included, must be on its disk.
+  ['core.fsync', 'committed'],
+  // Nobody reads a reflog on a node, and each would be one more file to write for each ref update.
+  ['core.logAllRefUpdates', 'false'],
+  // Larger blobs are streamed instead of held in memory as a whole, and never searched for deltas (default 512 MiB).
+  ['core.bigFileThreshold', '16m'],
+  // Bounds on the memory of one pack-objects: the delta window of each thread, and the deltas kept until written.
+  ['pack.windowMemory', '64m'],
+  ['pack.deltaCacheSize', '64m'],
+  // Clones run side by side; one clone doesn't get to use every core for its delta search.
+  ['pack.threads', '1'],
+  // Written once beside the pack (default only from git 2.41) instead of sorted in memory for every clone.
+  ['pack.writeReverseIndex', 'true'],
+];
+
+/**
+ * Makes a bare repository as `git init --bare` would, without starting git. It is built beside its place, fsynced and
+ * renamed: after a crash it is there as a whole or not at all (a `.creating-` directory may be left over beside it).
+ * @param head what HEAD points at, such as `refs/heads/main`
+ * @throws TrivetError `repository_exists`; `bad_request` when `head` can't be a ref
+ */
+export async function createBareRepository(gitDir: string, objectFormat: ObjectFormat, head: string): Promise<void> {
+  if (!isRefName(head)) throw new TrivetError('bad_request', { head });
+  const parent = dirname(gitDir);
+  const unfinished = join(parent, `.creating-${randomBytes(8).toString('hex')}`);
+  const directories = ['', 'objects', 'objects/info', 'objects/pack', 'refs', 'refs/heads', 'refs/tags'];
+  try {
+    for (const directory of directories) await mkdir(join(unfinished, directory));
+    await Promise.all([
+      writeDurably(join(unfinished, 'HEAD'), `ref: ${head}\n`),
+      writeDurably(join(unfinished, 'config'), configText(objectFormat)),
+    ]);
+    await Promise.all(directories.map((directory) => syncDirectory(join(unfinished, directory))));
+    await rename(unfinished, gitDir);
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true });
+    if (isSystemError(error, 'ENOTEMPTY') || isSystemError(error, 'EEXIST') || isSystemError(error, 'ENOTDIR')) {
+      throw new TrivetError('repository_exists', { gitDir }, { cause: error });
+    }
+    throw error;
+  }
+  await syncDirectory(parent);
+}
+
+function configText(objectFormat: ObjectFormat): string {
+  const settings: (readonly [key: string, value: string])[] = [
+    ['core.repositoryformatversion', objectFormat === 'sha1' ? '0' : '1'],
+    ['core.filemode', 'true'],
+    ['core.bare', 'true'],
+    ...(objectFormat === 'sha1' ? [] : [['extensions.objectformat', objectFormat] as const]),
+    ...REPOSITORY_CONFIG,
+  ];
+  return settings.map(([key, value]) => {
+    const [section, name] = key.split('.');
+    return `[${section}]\n\t${name} = ${value}\n`;
+  }).join('');
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  const file = await open(path, 'wx');
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+function isSystemError(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
