@@ -1,4 +1,4 @@
-import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import fastify, { LogController, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { ControllerContext } from '../context.ts';
@@ -22,7 +22,7 @@ const MAX_HEADER_BYTES = 16 * 1024;
 export function makeServer(context: ControllerContext): FastifyInstance {
   const app: FastifyInstance = fastify({
     loggerInstance: context.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     bodyLimit: MAX_JSON_BYTES,
     genReqId: () => newId(),
     // No limit on a whole request: a push may take hours. Its pauses are bounded where the body is read.

@@ -89,14 +89,20 @@ export class BatchRun {
   async #perform(context: RunContext, effects: readonly BatchEffect[]): Promise<BatchResult | undefined> {
     for (const effect of effects) {
       switch (effect.type) {
-        case 'prepare': this.#prepare(context, effect.nodes); break;
+        case 'prepare':
+          await this.#ports.failpoint('prepare-begin');
+          this.#prepare(context, effect.nodes);
+          break;
         case 'start-grace': this.#startGrace(effect.phase); break;
         case 'decide': this.#endPhase('prepare'); await this.#decide(context, effect.agreed); break;
         case 'commit': this.#endPhase('decide'); this.#commit(context, effect.nodes); break;
         case 'abort': for (const node of effect.nodes) this.#ports.abort(context.route.repository.id, node, context.batch); break;
         case 'mark': await this.#mark(context, effect); break;
         case 'finish':
-          if (effect.result.outcome === 'committed') this.#endPhase('commit');
+          if (effect.result.outcome === 'committed') {
+            this.#endPhase('commit');
+            await this.#ports.failpoint('commit-end');
+          }
           return effect.result;
       }
     }

@@ -109,6 +109,7 @@ export class Coordinator {
       this.#forget(route, participants, transaction);
       throw new TrivetError('no_quorum', { repository: route.repository.name, quorum: quorumOf(route.repository.replicationFactor), lost: round.lost, differing: round.differing });
     }
+    await this.#ports.failpoint('vote-end');
     this.#forget(route, participants.filter((node) => !round.winners.includes(node.id)), transaction);
     const atomic = head.capabilities.has('atomic');
     if (!agreed.verdicts.includes(OK) || (atomic && agreed.verdicts.some((verdict) => verdict !== OK))) {

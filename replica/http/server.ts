@@ -1,7 +1,8 @@
 import { timingSafeEqual } from 'node:crypto';
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { LogController, type FastifyInstance } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import { REQUEST_ID_HEADER } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../context.ts';
 import { registerHealth } from './health.ts';
 import { registerReads } from './reads.ts';
@@ -18,8 +19,10 @@ const MAX_JSON_BYTES = 64 * 1024 * 1024;
 export function makeServer(context: ReplicaContext): App {
   const app = fastify({
     loggerInstance: context.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     bodyLimit: MAX_JSON_BYTES,
+    // One id for a client's request, in the logs of every process it touches.
+    requestIdHeader: REQUEST_ID_HEADER,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
   }).withTypeProvider<TypeBoxTypeProvider>();
   const expected = Buffer.from(`Bearer ${context.config.token}`);
