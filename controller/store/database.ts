@@ -1,0 +1,111 @@
+import { TrivetError } from '@trivet/proto/errors.ts';
+import type mysql from 'mysql2/promise';
+import { PrismaClient } from '../../prisma/generated/mysql/client.ts';
+import { PrismaClient as SqlitePrismaClient } from '../../prisma/generated/sqlite/client.ts';
+import { attempt } from './failure.ts';
+import { migrateMysql, migrateSqlite } from './migrate.ts';
+import { mysqlAdapter } from './mysql-adapter.ts';
+import { MysqlStore } from './mysql-store.ts';
+import { type Sql, toDate } from './sql.ts';
+import { SqliteStore } from './sqlite-store.ts';
+
+/** An open connection bundle: what every class of this folder is made from. */
+export interface Database {
+  readonly dialect: 'mysql' | 'sqlite';
+  /** What was given to `openDatabase`. */
+  readonly url: string;
+  readonly deadlineMs: number;
+  readonly prisma: PrismaClient;
+  /** The pool under `prisma` and `sql`, where the dialect is MySQL. */
+  readonly mysql?: mysql.Pool;
+  readonly sql: Sql;
+  /** The clock that leases are measured by: the server's own, so that controllers' clocks may differ. */
+  now(): Promise<Date>;
+  /** Throws `store_unavailable` when the database doesn't answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** Connections to MySQL at most; statements beyond wait for one, for the deadline. SQLite has one. */
+  poolSize?: number;
+  /** For each statement, and for each wait for a connection. */
+  deadlineMs?: number;
+}
+
+/**
+ * Opens the store and migrates it.
+ * @param url `file:/absolute/path.db` or `mysql://user:password@host:port/database`
+ * Throws `store_unavailable`, `migration_incomplete` or `schema_newer`.
+ */
+export async function openDatabase(url: string, options: DatabaseOptions = {}): Promise<Database> {
+  const { poolSize = 10, deadlineMs = 5_000 } = options;
+  return attempt(() => {
+    if (url.startsWith('mysql://')) return openMysql(url, poolSize, deadlineMs);
+    if (url.startsWith('file:')) return openSqlite(url, deadlineMs);
+    throw new TrivetError('bad_request', { reason: 'a database URL begins with file: or mysql:' });
+  });
+}
+
+async function openMysql(url: string, poolSize: number, deadlineMs: number): Promise<Database> {
+  const store = new MysqlStore(url, { poolSize, deadlineMs });
+  try {
+    await migrateMysql(store);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  const prisma = new PrismaClient({ adapter: mysqlAdapter(store), transactionOptions: transactionOptions(deadlineMs) });
+  return {
+    dialect: 'mysql',
+    url,
+    deadlineMs,
+    prisma,
+    mysql: store.pool,
+    sql: store,
+    now: async () => toDate((await store.all('SELECT UTC_TIMESTAMP(3) AS now'))[0]?.['now']),
+    ping: () => ping(store),
+    close: async () => {
+      await prisma.$disconnect();
+      await store.close();
+    },
+  };
+}
+
+async function openSqlite(url: string, deadlineMs: number): Promise<Database> {
+  const store = await SqliteStore.open(url, deadlineMs);
+  try {
+    await migrateSqlite(store);
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+  const sqlitePrisma = new SqlitePrismaClient({
+    adapter: store.prismaAdapter(),
+    transactionOptions: transactionOptions(deadlineMs),
+  });
+  // The two clients come from one set of models and differ in nothing this folder uses.
+  const prisma = sqlitePrisma as unknown as PrismaClient;
+  return {
+    dialect: 'sqlite',
+    url,
+    deadlineMs,
+    prisma,
+    sql: store,
+    now: async () => new Date(),
+    ping: () => ping(store),
+    close: async () => {
+      await prisma.$disconnect();
+      store.close();
+    },
+  };
+}
+
+/** Prisma's own clock for a whole SQL transaction, looser than that of its statements, which should strike first. */
+function transactionOptions(deadlineMs: number): { maxWait: number; timeout: number } {
+  return { maxWait: 2 * deadlineMs, timeout: 4 * deadlineMs };
+}
+
+async function ping(sql: Sql): Promise<void> {
+  await attempt(() => sql.all('SELECT 1 AS one'));
+}

@@ -1,0 +1,184 @@
+import type { Database } from './database.ts';
+import { attempt, classify } from './failure.ts';
+import { openJobs } from './open-jobs.ts';
+import type { Outcome } from './rows.ts';
+import { placeholders, type Row, type Statements } from './sql.ts';
+
+export interface CommitDecision {
+  repository: string;
+  batch: string;
+  /** All the transactions of the batch. They are committed together or not at all. */
+  transactions: string[];
+  /** What the repository must be at, or the decision is refused. */
+  before: { generation: number; digest: string };
+  after: { generation: number; digest: string; /** What HEAD points at, a full ref. */ head: string };
+  /** Ids of the nodes that hold a durable promise for this batch. */
+  promised: string[];
+  /** What the world is told of afterwards. */
+  events?: { kind: string; payload: object }[];
+}
+
+/**
+ * The decisions: the only truth about a transaction. A transaction id enters the table once, with the outcome of
+ * whoever came first, and is never changed; everything below rests on that unique key.
+ */
+export class Decisions {
+  readonly #db: Database;
+  readonly #controller: string;
+
+  /** @param controller recorded as who decided */
+  constructor(db: Database, controller: string) {
+    this.#db = db;
+    this.#controller = controller;
+  }
+
+  /**
+   * Decides to commit a batch, in one SQL transaction with everything that follows from it: the repository's
+   * generation, digest and HEAD; the promising replicas at that generation; the others outdated and their repair jobs
+   * open; the events.
+   *
+   * `refused`, and nothing has changed, when
+   * - the repository isn't at `before` any more (or not there);
+   * - one of the transactions has a decision already, such as the abort of a node that asked too long ago;
+   * - fewer than a quorum of the configured replicas would be current afterwards, because something else took a
+   *   promising replica's currency away since it promised. A `diverged` or `repairing` one isn't made current by a
+   *   promise: its refs may be right, but its objects are doubted, or about to be swapped.
+   *
+   * Throws `store_unavailable` when the decision surely wasn't recorded, and `outcome_unknown` when it may have been.
+   */
+  async commit(decision: CommitDecision): Promise<'committed' | 'refused'> {
+    return attempt(async () => {
+      try {
+        await this.#db.sql.transaction((statements) => this.#commit(statements, decision));
+        return 'committed';
+      } catch (error) {
+        if (error instanceof Refused || classify(error) === 'duplicate') return 'refused';
+        throw error;
+      }
+    }, 'outcome_unknown');
+  }
+
+  /**
+   * Decides a batch whose coordinator hasn't been heard of: abort, unless it is committed already.
+   * It returns `abort` only when this batch can never be committed: each of its transactions then has a durable
+   * decision other than the commit of this batch, and a slow coordinator fails on their unique keys.
+   * Throws `store_unavailable` when neither is known; asking again does no harm.
+   */
+  async settle(input: { repository: string; batch: string; transactions: string[] }): Promise<Outcome> {
+    const { repository, batch, transactions } = input;
+    if (transactions.length === 0) throw new TypeError('a batch has at least one transaction');
+    return attempt(async () => {
+      // A duplicate means that another decision was recorded meanwhile, so each round leaves fewer to insert.
+      for (let round = 0; round <= transactions.length; round++) {
+        const decided = await this.#read(this.#db.sql, transactions);
+        if (decided.some((row) => row['outcome'] === 'commit' && row['batch'] === batch)) return 'commit';
+        const ids = new Set(decided.map((row) => row['id']));
+        const open = transactions.filter((id) => !ids.has(id));
+        try {
+          const aborted = { repository, batch, transactions: open };
+          if (open.length > 0) await this.#insert(this.#db.sql, aborted, 'abort', null);
+          return 'abort';
+        } catch (error) {
+          if (classify(error) !== 'duplicate') throw error;
+        }
+      }
+      throw new Error('decisions appear and vanish');
+    });
+  }
+
+  /**
+   * What was decided about the transactions of one batch: `commit` when all of them are committed, `abort` when one
+   * is aborted, undefined while there is no such decision. Decides nothing.
+   */
+  async outcome(transactions: string[]): Promise<Outcome | undefined> {
+    if (transactions.length === 0) return undefined;
+    const decided = await attempt(() => this.#read(this.#db.sql, transactions));
+    if (decided.some((row) => row['outcome'] === 'abort')) return 'abort';
+    return decided.length === transactions.length ? 'commit' : undefined;
+  }
+
+  async #commit(statements: Statements, decision: CommitDecision): Promise<void> {
+    const { repository, before, after } = decision;
+    // First of all, because it locks the repository's row: from here decisions on one repository go one by one.
+    const moved = await statements.run(
+      `UPDATE repositories SET generation = ?, refs_digest = ?, default_branch = ?
+       WHERE id = ? AND generation = ? AND refs_digest = ?`,
+      [after.generation, after.digest, after.head, repository, before.generation, before.digest],
+    );
+    if (moved === 0 || after.generation <= before.generation) throw new Refused();
+    await this.#insert(statements, decision, 'commit', after.generation);
+    await moveReplicas(statements, decision);
+    await insertEvents(statements, decision);
+  }
+
+  async #insert(
+    statements: Statements,
+    of: { repository: string; batch: string; transactions: string[] },
+    outcome: Outcome,
+    generation: number | null,
+  ): Promise<void> {
+    const now = new Date();
+    // Sorted: two that insert the same ids in different orders would wait for each other.
+    const rows = [...of.transactions].sort().map((id) => (
+      [id, of.batch, of.repository, outcome, generation, this.#controller, now]));
+    await statements.run(
+      `INSERT INTO transactions (id, batch, repository_id, outcome, generation, decided_by, decided_at)
+       VALUES ${rows.map((row) => `(${placeholders(row.length)})`).join(', ')}`,
+      rows.flat(),
+    );
+  }
+
+  #read(statements: Statements, transactions: readonly string[]): Promise<Row[]> {
+    return statements.all(
+      `SELECT id, batch, outcome FROM transactions WHERE id IN (${placeholders(transactions.length)})`,
+      transactions,
+    );
+  }
+}
+
+/** Rolls the SQL transaction back. */
+class Refused extends Error {}
+
+async function moveReplicas(statements: Statements, { repository, after, promised }: CommitDecision): Promise<void> {
+  const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
+  const replicas = await statements.all(
+    `SELECT r.node_id, r.state, p.replication_factor
+     FROM replicas r JOIN repositories p ON p.id = r.repository_id WHERE r.repository_id = ? ${lock}`,
+    [repository],
+  );
+  const keeping = replicas.filter((row) => promised.includes(String(row['node_id']))
+    && (row['state'] === 'current' || row['state'] === 'outdated'));
+  const quorum = Math.floor(Number(replicas[0]?.['replication_factor']) / 2) + 1;
+  if (!(keeping.length >= quorum)) throw new Refused();
+  const nodes = keeping.map((row) => String(row['node_id']));
+  const now = new Date();
+  // `changed_at` before `state`: MySQL assigns from left to right, and sees what it has assigned.
+  await statements.run(
+    `UPDATE replicas SET changed_at = CASE WHEN state = 'current' THEN changed_at ELSE ? END,
+       state = 'current', generation = ?, digest = ?, reason = NULL
+     WHERE repository_id = ? AND node_id IN (${placeholders(nodes.length)})`,
+    [now, after.generation, after.digest, repository, ...nodes],
+  );
+  const missed = replicas.map((row) => ({ node: String(row['node_id']), state: row['state'] }))
+    .filter((replica) => replica.state === 'current' && !nodes.includes(replica.node))
+    .map((replica) => replica.node);
+  if (missed.length === 0) return;
+  await statements.run(
+    `UPDATE replicas SET state = 'outdated', reason = ?, changed_at = ?
+     WHERE repository_id = ? AND node_id IN (${placeholders(missed.length)})`,
+    [MISSED, now, repository, ...missed],
+  );
+  await openJobs(statements, repository, missed, MISSED);
+}
+
+const MISSED = 'missed a commit';
+
+async function insertEvents(statements: Statements, { repository, events = [] }: CommitDecision): Promise<void> {
+  if (events.length === 0) return;
+  const now = new Date();
+  await statements.run(
+    `INSERT INTO events (repository_id, kind, payload, created_at)
+     VALUES ${events.map(() => '(?, ?, ?, ?)').join(', ')}`,
+    events.flatMap((event) => [repository, event.kind, JSON.stringify(event.payload), now]),
+  );
+}

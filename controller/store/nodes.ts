@@ -1,0 +1,37 @@
+import { TrivetError } from '@trivet/proto/errors.ts';
+import type { Database } from './database.ts';
+import { attempt } from './failure.ts';
+import type { Node, NodeState } from './rows.ts';
+
+/** The replica servers that have ever registered. */
+export class Nodes {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Records that a node is there, under this URL, since this boot. A new one is active; a cordoned one stays so. */
+  async register(node: { id: string; url: string; boot: string }): Promise<void> {
+    const { id, url, boot } = node;
+    const now = new Date();
+    const conflict = this.#db.dialect === 'mysql' ? 'ON DUPLICATE KEY UPDATE' : 'ON CONFLICT (id) DO UPDATE SET';
+    await attempt(() => this.#db.sql.run(
+      `INSERT INTO nodes (id, url, boot, state, seen_at) VALUES (?, ?, ?, 'active', ?)
+       ${conflict} url = ?, boot = ?, seen_at = ?`,
+      [id, url, boot, now, url, boot, now],
+    ));
+  }
+
+  /** All nodes in the order of their ids. */
+  async list(): Promise<Node[]> {
+    const rows = await attempt(() => this.#db.prisma.node.findMany({ orderBy: { id: 'asc' } }));
+    return rows.map((row) => ({ ...row, state: row.state as NodeState }));
+  }
+
+  /** Throws `not_found` for a node that never registered. */
+  async setState(id: string, state: NodeState): Promise<void> {
+    const { count } = await attempt(() => this.#db.prisma.node.updateMany({ where: { id }, data: { state } }));
+    if (count === 0) throw new TrivetError('not_found', { node: id });
+  }
+}

@@ -1,0 +1,115 @@
+import { newId } from '@trivet/proto/id.ts';
+import { Decisions } from './decisions.ts';
+import { Events } from './events.ts';
+import { Nodes } from './nodes.ts';
+import { Repositories } from './repositories.ts';
+import { digestOf, seed, step, storeTest } from './stores-under-test.ts';
+
+storeTest('a new repository is routed to all its replicas, which are current', async (t, store) => {
+  const db = await store.open();
+  const { id } = await seed(db, 'team/project');
+  const repositories = new Repositories(db);
+  const route = await repositories.route('team/project');
+  t.like(route!.repository, {
+    id, name: 'team/project', objectFormat: 'sha1', generation: 0, digest: digestOf(0), replicationFactor: 3,
+    defaultBranch: 'refs/heads/main', policy: { denyNonFastForwards: false, denyDeletes: false },
+  });
+  t.true(Math.abs(route!.repository.createdAt.getTime() - Date.now()) < 60_000);
+  t.deepEqual(route!.replicas, ['n1', 'n2', 'n3'].map((node) => ({
+    node, url: `http://${node}`, nodeState: 'active', state: 'current', generation: 0, digest: digestOf(0),
+    reason: null,
+  })));
+  t.deepEqual(await repositories.routeById(id), route);
+  t.is(await repositories.route('team/other'), undefined);
+});
+
+storeTest('names that differ in case only are two names', async (t, store) => {
+  const db = await store.open();
+  const lower = await seed(db, 'team/project');
+  const upper = await seed(db, 'team/Project');
+  const repositories = new Repositories(db);
+  t.is((await repositories.route('team/project'))!.repository.id, lower.id);
+  t.is((await repositories.route('team/Project'))!.repository.id, upper.id);
+  t.is(await repositories.route('TEAM/project'), undefined);
+  t.is(await repositories.route('team/project '), undefined, 'nor is a space at the end passed over');
+});
+
+storeTest('a name is given once', async (t, store) => {
+  const db = await store.open();
+  await seed(db);
+  await t.throwsAsync(seed(db), { code: 'repository_exists' });
+  const both = await Promise.allSettled([seed(db, 'race'), seed(db, 'race')]);
+  t.deepEqual(both.map((one) => one.status).sort(), ['fulfilled', 'rejected']);
+});
+
+storeTest('a repository can not be on a node that never registered', async (t, store) => {
+  const db = await store.open();
+  const input = {
+    id: newId(), name: 'x', objectFormat: 'sha256' as const, defaultBranch: 'refs/heads/main', replicationFactor: 1,
+    digest: digestOf(0), nodes: ['nowhere'],
+  };
+  await t.throwsAsync(new Repositories(db).create(input), { code: 'not_enough_nodes' });
+  t.is(await new Repositories(db).route('x'), undefined);
+});
+
+storeTest('repositories are listed by name, page by page', async (t, store) => {
+  const db = await store.open();
+  for (const name of ['b', 'a', 'C', 'd']) await seed(db, name);
+  const repositories = new Repositories(db);
+  const first = await repositories.list({ limit: 3 });
+  t.deepEqual(first.map((route) => route.repository.name), ['C', 'a', 'b']);
+  t.true(first.every((route) => route.replicas.length === 3));
+  const rest = await repositories.list({ after: 'b', limit: 3 });
+  t.deepEqual(rest.map((route) => route.repository.name), ['d']);
+});
+
+storeTest('removing a repository gives what was there and keeps its decisions', async (t, store) => {
+  const db = await store.open();
+  const repository = await seed(db);
+  const decision = step(repository, 0);
+  await new Decisions(db, 'c1').commit(decision);
+  const removed = await new Repositories(db).remove(repository.name);
+  t.is(removed!.repository.generation, 1);
+  t.is(removed!.replicas.length, 3);
+  t.is(await new Repositories(db).remove(repository.name), undefined);
+  t.is(await new Decisions(db, 'c1').outcome(decision.transactions), 'commit');
+});
+
+storeTest('a node keeps its state when it registers again', async (t, store) => {
+  const db = await store.open();
+  const nodes = new Nodes(db);
+  const boots = [newId(), newId()] as const;
+  await nodes.register({ id: 'n1', url: 'http://one', boot: boots[0] });
+  await nodes.setState('n1', 'cordoned');
+  await nodes.register({ id: 'n1', url: 'http://two', boot: boots[1] });
+  const [node] = await nodes.list();
+  t.like(node, { id: 'n1', url: 'http://two', boot: boots[1], state: 'cordoned' });
+  t.true(Math.abs(node!.seenAt.getTime() - Date.now()) < 60_000);
+  await t.throwsAsync(nodes.setState('n2', 'active'), { code: 'not_found' });
+});
+
+storeTest('events come in order, and only what was delivered is taken out', async (t, store) => {
+  const db = await store.open();
+  const repository = await seed(db);
+  const decisions = new Decisions(db, 'c1');
+  for (let i = 0; i < 3; i++) {
+    await decisions.commit({ ...step(repository, i), events: [{ kind: 'push', payload: { i } }] });
+  }
+  const events = new Events(db);
+  const [first, second] = await events.after(0, 2);
+  t.is(await events.prune([second!.sequence]), 1);
+  t.deepEqual((await events.after(0, 10)).map((event) => event.payload), [{ i: 0 }, { i: 2 }]);
+  t.deepEqual((await events.after(first!.sequence, 10)).map((event) => event.payload), [{ i: 2 }]);
+});
+
+storeTest('sequences and generations hold more than 32 bits', async (t, store) => {
+  const db = await store.open();
+  const repository = await seed(db);
+  const large = 2 ** 40;
+  await db.sql.run('INSERT INTO events (sequence, repository_id, kind, payload, created_at) VALUES (?, ?, ?, ?, ?)',
+    [large, repository.id, 'push', '{}', new Date()]);
+  t.is((await new Events(db).after(large - 1, 1))[0]?.sequence, large);
+  t.is(await new Events(db).prune([large]), 1);
+  await db.sql.run('UPDATE repositories SET generation = ?', [large]);
+  t.is((await new Repositories(db).routeById(repository.id))!.repository.generation, large);
+});

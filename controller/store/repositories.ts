@@ -1,0 +1,159 @@
+import { TrivetError } from '@trivet/proto/errors.ts';
+import type { Policy } from '@trivet/proto/messages.ts';
+import type { ObjectFormat } from '@trivet/proto/object-format.ts';
+import type { Database } from './database.ts';
+import { attempt, classify } from './failure.ts';
+import type { NodeState, Replica, ReplicaState, Route } from './rows.ts';
+import { type Row, toDate } from './sql.ts';
+
+export interface NewRepository {
+  id: string;
+  name: string;
+  objectFormat: ObjectFormat;
+  defaultBranch: string;
+  replicationFactor: number;
+  /** The refs digest of the empty repository: HEAD alone. */
+  digest: string;
+  /** Everything is allowed where it isn't given. */
+  policy?: Policy;
+  /** Ids of the nodes that hold its replicas; each must be registered. */
+  nodes: string[];
+}
+
+/** What repositories there are, and where. Who may move a repository's generation is in decisions.ts. */
+export class Repositories {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /**
+   * Records a repository that exists on its nodes already: generation 0, every replica current.
+   * Throws `repository_exists`, and `not_enough_nodes` when a node isn't registered.
+   */
+  async create(input: NewRepository): Promise<Route> {
+    const { nodes, digest, policy, ...own } = input;
+    const now = new Date();
+    await attempt(async () => {
+      try {
+        await this.#db.prisma.repository.create({
+          data: {
+            ...own,
+            generation: 0,
+            refsDigest: digest,
+            denyNonFastForwards: policy?.denyNonFastForwards ?? false,
+            denyDeletes: policy?.denyDeletes ?? false,
+            createdAt: now,
+            replicas: {
+              createMany: {
+                data: nodes.map((nodeId) => ({ nodeId, state: 'current', generation: 0, digest, changedAt: now })),
+              },
+            },
+          },
+          select: { id: true },
+        });
+      } catch (error) {
+        const failure = classify(error);
+        if (failure === 'duplicate') throw new TrivetError('repository_exists', { name: input.name }, { cause: error });
+        if (failure === 'orphan') throw new TrivetError('not_enough_nodes', { nodes }, { cause: error });
+        throw error;
+      }
+    });
+    const route = await this.routeById(input.id);
+    if (route === undefined) throw new TrivetError('repository_not_found', { name: input.name });
+    return route;
+  }
+
+  /** The repository of this name, which is compared byte by byte. One indexed statement: every request asks this. */
+  async route(name: string): Promise<Route | undefined> {
+    const route = await this.#one(`${ROUTE} WHERE p.name = ?`, name);
+    // MySQL takes no notice of spaces at the end.
+    return route?.repository.name === name ? route : undefined;
+  }
+
+  async routeById(id: string): Promise<Route | undefined> {
+    return this.#one(`${ROUTE} WHERE p.id = ?`, id);
+  }
+
+  /**
+   * One page of repositories in the order of their names' bytes.
+   * @param page.after the last name of the page before; none for the first page
+   */
+  async list(page: { after?: string; limit: number }): Promise<Route[]> {
+    const rows = await attempt(() => this.#db.sql.all(
+      `${ROUTE} JOIN (SELECT id FROM repositories WHERE name > ? ORDER BY name LIMIT ?) AS page ON page.id = p.id
+       ORDER BY p.name`,
+      [page.after ?? '', page.limit],
+    ));
+    return toRoutes(rows);
+  }
+
+  /**
+   * Takes a repository out with its replicas and their repair jobs, and gives what was there. Decisions stay: a node
+   * may still ask for one.
+   */
+  async remove(name: string): Promise<Route | undefined> {
+    const route = await this.route(name);
+    if (route === undefined) return undefined;
+    const { id } = route.repository;
+    const { count } = await attempt(() => this.#db.prisma.repository.deleteMany({ where: { id } }));
+    return count === 1 ? route : undefined;
+  }
+
+  async #one(sql: string, key: string): Promise<Route | undefined> {
+    return toRoutes(await attempt(() => this.#db.sql.all(sql, [key])))[0];
+  }
+}
+
+const ROUTE = `SELECT p.id, p.name, p.object_format, p.default_branch, p.replication_factor, p.generation,
+    p.refs_digest, p.deny_non_fast_forwards, p.deny_deletes, p.created_at,
+    r.node_id, r.state, r.generation AS replica_generation, r.digest, r.reason, n.url, n.state AS node_state
+  FROM repositories p
+  LEFT JOIN replicas r ON r.repository_id = p.id
+  LEFT JOIN nodes n ON n.id = r.node_id`;
+
+/** Rows, one for each replica, as routes in the order in which their repositories first appear. */
+function toRoutes(rows: readonly Row[]): Route[] {
+  const routes = new Map<string, Route>();
+  for (const row of rows) {
+    const id = String(row['id']);
+    let route = routes.get(id);
+    if (route === undefined) routes.set(id, route = toRoute(row));
+    if (row['node_id'] !== null) route.replicas.push(toReplica(row));
+  }
+  for (const route of routes.values()) route.replicas.sort((a, b) => (a.node < b.node ? -1 : 1));
+  return [...routes.values()];
+}
+
+function toRoute(row: Row): Route {
+  return {
+    repository: {
+      id: String(row['id']),
+      name: String(row['name']),
+      objectFormat: row['object_format'] as ObjectFormat,
+      defaultBranch: String(row['default_branch']),
+      replicationFactor: Number(row['replication_factor']),
+      generation: Number(row['generation']),
+      digest: String(row['refs_digest']),
+      policy: {
+        denyNonFastForwards: Number(row['deny_non_fast_forwards']) !== 0,
+        denyDeletes: Number(row['deny_deletes']) !== 0,
+      },
+      createdAt: toDate(row['created_at']),
+    },
+    replicas: [],
+  };
+}
+
+function toReplica(row: Row): Replica {
+  return {
+    node: String(row['node_id']),
+    url: String(row['url']),
+    nodeState: row['node_state'] as NodeState,
+    state: row['state'] as ReplicaState,
+    generation: Number(row['replica_generation']),
+    digest: String(row['digest']),
+    reason: row['reason'] as string | null,
+  };
+}
