@@ -34,7 +34,9 @@ export interface Deadlines {
   decideMs: number;
   commitGraceMs: number;
   commitMs: number;
-  /** A client that sends nothing for so long is hung up on. */
+  /** A client that hasn't sent all headers of a request by then is hung up on. */
+  headersMs: number;
+  /** A git client that sends nothing for so long is hung up on. A JSON body has to be whole by then. */
   bodyIdleMs: number;
   /** A node must begin to answer a read within this time, else the next one is asked. */
   readMs: number;
@@ -86,6 +88,7 @@ export function readControllerConfig(environment: Environment): ControllerConfig
       decideMs: ms('TRIVET_DECIDE_MS', 10_000),
       commitGraceMs: ms('TRIVET_COMMIT_GRACE_MS', 500),
       commitMs: ms('TRIVET_COMMIT_MS', 10_000),
+      headersMs: ms('TRIVET_HEADERS_MS', 20_000),
       bodyIdleMs: ms('TRIVET_BODY_IDLE_MS', 30_000),
       readMs: ms('TRIVET_READ_MS', 10_000),
     },

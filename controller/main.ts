@@ -7,6 +7,8 @@ import { makeServer } from './http/server.ts';
 
 /** How long running pushes and clones get to end before a stopping controller breaks them off. */
 const STOP_DEADLINE_MS = 15_000;
+/** How often replicas are looked for that need a repair job and have none. */
+const SWEEP_MS = 10_000;
 
 try {
   const config = readControllerConfig(process.env);
@@ -21,6 +23,7 @@ try {
     void context.nodes.refresh().catch(() => {}).then(() => context.nodes.poll()).finally(() => { polling = false; });
   }, config.heartbeatMs);
   const reconcile = setInterval(() => context.reconcile.poke(), config.reconcileMs);
+  const sweep = setInterval(() => { void context.reconcile.sweep().catch(() => {}); }, SWEEP_MS);
 
   const stop = async () => {
     if (context.stopping) return;
@@ -28,6 +31,7 @@ try {
     setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref();
     clearInterval(heartbeat);
     clearInterval(reconcile);
+    clearInterval(sweep);
     await app.close();
     await context.reconcile.stop();
     await context.turnLock.close();

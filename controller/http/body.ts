@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { createGunzip } from 'node:zlib';
 import { TrivetError } from '@trivet/proto/errors.ts';
@@ -16,7 +17,8 @@ export interface BodyLimits {
  * @throws TrivetError unsupported_encoding; from the iterator body_too_large, body_too_slow, body_truncated, bad_encoding
  */
 export function readBody(request: FastifyRequest, limits: BodyLimits): AsyncGenerator<Buffer> {
-  const encoding = request.headers['content-encoding'] ?? 'identity';
+  // Names of codings know no case: RFC 9110, section 8.4.1.
+  const encoding = request.headers['content-encoding']?.toLowerCase() ?? 'identity';
   if (encoding !== 'identity' && encoding !== 'gzip' && encoding !== 'x-gzip') throw new TrivetError('unsupported_encoding', { encoding });
   const chunks = received(request, limits.idleMs);
   return limited(encoding === 'identity' ? chunks : gunzipped(chunks), limits.maxBytes);
@@ -27,6 +29,18 @@ export async function readWholeBody(request: FastifyRequest, limits: BodyLimits)
   const chunks: Buffer[] = [];
   for await (const chunk of readBody(request, limits)) chunks.push(chunk);
   return Buffer.concat(chunks);
+}
+
+/**
+ * Reads what is left of a body that was refused, for a while: closing the connection at once would reset it, and the
+ * client would lose the answer that tells it why. Whoever was reading the body gets no more of it.
+ */
+export function discardRest(body: IncomingMessage, deadlineMs: number): void {
+  // A stream that someone listens to with `readable`, as an iterator given up half way may still do, doesn't flow.
+  body.removeAllListeners('readable');
+  setImmediate(() => body.resume());
+  const timer = setTimeout(() => body.socket.destroy(), deadlineMs);
+  body.once('close', () => clearTimeout(timer));
 }
 
 async function* received(request: FastifyRequest, idleMs: number): AsyncGenerator<Buffer> {

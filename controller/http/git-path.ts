@@ -19,10 +19,22 @@ const DUMB = /\/(HEAD|objects\/.+)$/;
  * @throws TrivetError not_found, dumb_protocol, bad_repository_name
  */
 export function parseGitPath(rawUrl: string): GitPath {
-  const path = rawUrl.split('?', 1)[0]!.slice('/git/'.length);
+  const path = pathBelow('/git/', rawUrl);
   const service = SERVICES.find((candidate) => path.endsWith(`/${candidate}`));
   if (service === undefined) throw new TrivetError(DUMB.test(path) ? 'dumb_protocol' : 'not_found');
   return { repository: repositoryName(path.slice(0, -service.length - 1)), service };
+}
+
+/**
+ * The part of a request's target behind `prefix` and before the query, not decoded. A target may be a whole URL:
+ * RFC 9112, section 3.2.2. A prefix in any other spelling than its own is refused, so that what a proxy in front lets
+ * through and what is served can't differ.
+ * @throws TrivetError not_found
+ */
+export function pathBelow(prefix: string, rawUrl: string): string {
+  const path = rawUrl.replace(/^https?:\/\/[^/?#]*/i, '').split(/[?#]/, 1)[0]!;
+  if (!path.startsWith(prefix)) throw new TrivetError('not_found');
+  return path.slice(prefix.length);
 }
 
 /**

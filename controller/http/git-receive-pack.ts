@@ -53,6 +53,16 @@ export async function receivePack(context: ControllerContext, request: FastifyRe
   } finally {
     progress.stop();
   }
+  if (!request.raw.complete) await readToTheEnd(reader, request);
+}
+
+/** A pack may be refused before it has all come. git reads the answer only when it has sent everything. */
+async function readToTheEnd(reader: ByteReader, request: FastifyRequest): Promise<void> {
+  try {
+    for await (const _ of reader.rest());
+  } catch {
+    request.raw.socket.destroy();
+  }
 }
 
 /**
@@ -64,6 +74,7 @@ class Progress {
   readonly #head: PushHead;
   readonly #sideBand: boolean;
   #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
 
   constructor(reply: FastifyReply, head: PushHead) {
     this.#reply = reply;
@@ -74,7 +85,8 @@ class Progress {
   /** Passes the pack on, and begins to talk once it has come and the answer isn't there soon. */
   async *watch(pack: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     yield* pack;
-    if (!this.#sideBand) return;
+    // Replicas that refuse a pack early have answered before it has all come.
+    if (!this.#sideBand || this.#stopped) return;
     let first = true;
     this.#timer = setInterval(() => {
       const quiet = this.#head.capabilities.has('quiet');
@@ -107,6 +119,7 @@ class Progress {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

@@ -6,7 +6,7 @@ import { isBranch, isRefName } from '@trivet/proto/ref-name.ts';
 import { isRepositoryName } from '@trivet/proto/repository-name.ts';
 import type { ControllerContext } from '../context.ts';
 import type { Route } from '../store/rows.ts';
-import { repositoryName } from './git-path.ts';
+import { pathBelow, repositoryName } from './git-path.ts';
 
 const PREFIX = '/api/repos/';
 const MAX_PAGE = 1_000;
@@ -85,7 +85,7 @@ export function describeRepository({ repository, replicas }: Route): object {
 
 function nameOf(request: FastifyRequest): string {
   // From the URL as it came, decoded once: the router's own decoding would let `%252e` become `%2e`.
-  const name = repositoryName(request.raw.url!.split('?', 1)[0]!.slice(PREFIX.length));
+  const name = repositoryName(pathBelow(PREFIX, request.raw.url!));
   if (!isRepositoryName(name)) throw new TrivetError('bad_repository_name', { name });
   return name;
 }

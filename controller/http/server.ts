@@ -1,8 +1,10 @@
 import fastify, { LogController, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { PassThrough, type Readable } from 'node:stream';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { ControllerContext } from '../context.ts';
 import { infoRefs } from './git-info-refs.ts';
+import { discardRest } from './body.ts';
 import { parseGitPath } from './git-path.ts';
 import { receivePack } from './git-receive-pack.ts';
 import { uploadPack } from './git-upload-pack.ts';
@@ -12,14 +14,16 @@ import { registerNodes } from './nodes.ts';
 import { registerRepositories } from './repositories.ts';
 
 const MAX_JSON_BYTES = 64 * 1024;
-/** A client that hasn't sent its headers by then is hung up on. */
-const HEADERS_DEADLINE_MS = 20_000;
+/** How often connections are looked at whose headers take too long. */
+const CONNECTIONS_CHECK_MS = 5_000;
 /** How long the rest of a refused body is read and thrown away. */
 const DISCARD_MS = 10_000;
 const MAX_HEADER_BYTES = 16 * 1024;
+const GIT_ROUTE = '/git/*';
 
 /** The controller's HTTP service: git under `/git/`, REST under `/api/`, what nodes ask under `/internal/`. */
 export function makeServer(context: ControllerContext): FastifyInstance {
+  const { headersMs, bodyIdleMs } = context.config.deadlines;
   const app: FastifyInstance = fastify({
     loggerInstance: context.log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
@@ -27,17 +31,21 @@ export function makeServer(context: ControllerContext): FastifyInstance {
     genReqId: () => newId(),
     // No limit on a whole request: a push may take hours. Its pauses are bounded where the body is read.
     requestTimeout: 0,
-    http: { headersTimeout: HEADERS_DEADLINE_MS, connectionsCheckingInterval: 5_000, maxHeaderSize: MAX_HEADER_BYTES },
+    http: {
+      headersTimeout: headersMs, connectionsCheckingInterval: Math.min(headersMs, CONNECTIONS_CHECK_MS), maxHeaderSize: MAX_HEADER_BYTES,
+    },
     routerOptions: { maxParamLength: 2_000 },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
   });
   app.setErrorHandler(answerError);
   app.setNotFoundHandler(async (_request, reply) => reply.code(404).send(new TrivetError('not_found').toJSON()));
+  app.addHook('preParsing', async (request, _reply, payload) => (
+    isGit(request) || request.raw.complete ? payload : withinDeadline(payload, bodyIdleMs)));
   void app.register(async (git) => {
     // Git bodies are streams, whatever their type says; each request checks the type itself.
     git.removeAllContentTypeParsers();
     git.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
-    git.all('/git/*', async (request, reply) => {
+    git.all(GIT_ROUTE, async (request, reply) => {
       const path = parseGitPath(request.raw.url!);
       switch (path.service) {
         case 'info/refs': await infoRefs(context, request, reply, path.repository); break;
@@ -60,21 +68,25 @@ async function answerError(error: FastifyError, request: FastifyRequest, reply: 
   else request.log.info({ code: fault.code, fields: fault.fields, method: request.method, url: request.url.slice(0, 500) }, 'refused');
   if (fault.retry && fault.status === 503) void reply.header('retry-after', '1');
   if (fault.code === 'method_not_allowed') void reply.header('allow', String(fault.fields['allowed'] ?? ''));
-  if (!request.raw.complete) discardRest(request);
+  if (!request.raw.complete) discardRest(request.raw, DISCARD_MS);
   void reply.code(fault.status);
   // git shows a text/plain body to its user, line by line.
-  if (request.url.startsWith('/git/')) await reply.type('text/plain; charset=utf-8').send(`${explain(fault)}\n`);
+  if (isGit(request)) await reply.type('text/plain; charset=utf-8').send(`${explain(fault)}\n`);
   else await reply.send(fault.toJSON());
 }
 
-/**
- * Reads what is left of a body that was refused, for a while: closing the connection at once would reset it, and the
- * client would lose the answer that tells it why.
- */
-function discardRest(request: FastifyRequest): void {
-  request.raw.resume();
-  const timer = setTimeout(() => request.raw.socket.destroy(), DISCARD_MS);
-  request.raw.once('close', () => clearTimeout(timer));
+function isGit(request: FastifyRequest): boolean {
+  return request.routeOptions.url === GIT_ROUTE;
+}
+
+/** A body that is read whole, and has to be there by then. A git body is read by whoever handles it, who has limits of his own. */
+function withinDeadline(payload: Readable, deadlineMs: number): Readable {
+  const body = new PassThrough();
+  const timer = setTimeout(() => body.destroy(new TrivetError('body_too_slow', { deadlineMs })), deadlineMs);
+  body.once('close', () => clearTimeout(timer));
+  payload.once('error', (error) => body.destroy(error));
+  payload.pipe(body);
+  return body;
 }
 
 function translate(error: FastifyError): TrivetError {

@@ -11,6 +11,8 @@ const RENEW_MS = 10_000;
 /** Pause before a job is tried again: doubles with each attempt. */
 const RETRY_MS = 500;
 const MAX_RETRY_MS = 60_000;
+/** Jobs opened by one sweep at most. */
+const SWEEP_LIMIT = 100;
 
 /**
  * Claims repair jobs and runs them, a few at a time. A job is a row with a lease: if this controller dies, another
@@ -53,6 +55,12 @@ export class Reconcile {
         this.poke();
       }
     });
+  }
+
+  /** Looks for replicas that aren't current and that no job takes care of. */
+  async sweep(): Promise<void> {
+    await this.#jobs.ensureAll(SWEEP_LIMIT);
+    this.poke();
   }
 
   /** Ends what runs; jobs go back into the line. */

@@ -1,7 +1,6 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type mysql from 'mysql2/promise';
-import { PrismaClient } from '../../prisma/generated/mysql/client.ts';
-import { PrismaClient as SqlitePrismaClient } from '../../prisma/generated/sqlite/client.ts';
+import type { PrismaClient } from '../../prisma/generated/mysql/client.ts';
 import { attempt } from './failure.ts';
 import { migrateMysql, migrateSqlite } from './migrate.ts';
 import { mysqlAdapter } from './mysql-adapter.ts';
@@ -34,7 +33,7 @@ export interface DatabaseOptions {
 }
 
 /**
- * Opens the store and migrates it.
+ * Opens the store and migrates it. Only the client of the dialect in use is loaded: each is some 20 MB of memory.
  * @param url `file:/absolute/path.db` or `mysql://user:password@host:port/database`
  * Throws `store_unavailable`, `migration_incomplete` or `schema_newer`.
  */
@@ -55,7 +54,8 @@ async function openMysql(url: string, poolSize: number, deadlineMs: number): Pro
     await store.close();
     throw error;
   }
-  const prisma = new PrismaClient({ adapter: mysqlAdapter(store), transactionOptions: transactionOptions(deadlineMs) });
+  const generated = await import('../../prisma/generated/mysql/client.ts');
+  const prisma = new generated.PrismaClient({ adapter: mysqlAdapter(store), transactionOptions: transactionOptions(deadlineMs) });
   return {
     dialect: 'mysql',
     url,
@@ -80,7 +80,8 @@ async function openSqlite(url: string, deadlineMs: number): Promise<Database> {
     store.close();
     throw error;
   }
-  const sqlitePrisma = new SqlitePrismaClient({
+  const generated = await import('../../prisma/generated/sqlite/client.ts');
+  const sqlitePrisma = new generated.PrismaClient({
     adapter: store.prismaAdapter(),
     transactionOptions: transactionOptions(deadlineMs),
   });

@@ -1,4 +1,5 @@
 import { RepairJobs } from './jobs.ts';
+import { Replicas } from './replicas.ts';
 import { Repositories } from './repositories.ts';
 import { seed, storeTest } from './stores-under-test.ts';
 
@@ -81,4 +82,17 @@ storeTest('a removed repository takes its jobs along', async (t, store) => {
   await new RepairJobs(db).ensure(repository.id, 'n1', 'a test');
   await new Repositories(db).remove(repository.name);
   t.deepEqual(await new RepairJobs(db).list(), []);
+});
+
+storeTest('a sweep opens a job for a replica that is not current and has none', async (t, store) => {
+  const db = await store.open();
+  const repository = await seed(db);
+  const jobs = new RepairJobs(db);
+  await new Replicas(db).mark(repository.id, ['n1', 'n2'], 'outdated', 'a test');
+  const claimed = (await jobs.claim({ holder: 'c1', leaseMs: LONG_MS, limit: 9 })).find((job) => job.node === 'n1')!;
+  await jobs.finish(claimed);
+  t.deepEqual((await jobs.list()).map((job) => job.node), ['n2']);
+  await jobs.ensureAll(10);
+  t.deepEqual((await jobs.list()).map((job) => job.node).sort(), ['n1', 'n2']);
+  t.is((await jobs.list()).filter((job) => job.state === 'running').length, 1);
 });

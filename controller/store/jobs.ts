@@ -30,6 +30,24 @@ export class RepairJobs {
   }
 
   /**
+   * Opens a job for each replica that isn't current and has none: one whose job was finished just as it fell behind again.
+   * @param limit replicas at most
+   */
+  async ensureAll(limit: number): Promise<void> {
+    await attempt(async () => {
+      const rows = await this.#db.sql.all(
+        `SELECT r.repository_id, r.node_id, r.reason FROM replicas r
+         LEFT JOIN repair_jobs j ON j.repository_id = r.repository_id AND j.node_id = r.node_id
+         WHERE r.state <> 'current' AND j.id IS NULL LIMIT ?`,
+        [limit],
+      );
+      for (const row of rows) {
+        await openJobs(this.#db.sql, String(row['repository_id']), [String(row['node_id'])], String(row['reason'] ?? 'not current'));
+      }
+    });
+  }
+
+  /**
    * Takes jobs that are due, the longest due first. Two that claim at once never get the same job.
    * @param input.holder who claims, unique among all controllers
    * @param input.limit how many at most

@@ -19,7 +19,8 @@ export type BatchState =
   | { phase: 'preparing'; members: Members; prepares: ReadonlyMap<string, Prepared>; graceStarted: boolean }
   | { phase: 'deciding'; members: Members; agreed: Agreed }
   | { phase: 'committing'; members: Members; agreed: Agreed; commits: ReadonlyMap<string, CommitOutcome>; graceStarted: boolean }
-  | { phase: 'finished'; members: Members };
+  /** `promised`: whose promise the decision counts on, or may count on. */
+  | { phase: 'finished'; members: Members; promised: readonly string[] };
 
 export interface Members {
   /** Replicas the repository is configured to have. */
@@ -80,7 +81,7 @@ export function step(state: BatchState, event: BatchEvent): Step {
     case 'preparing': return whilePreparing(state, event);
     case 'deciding': return whileDeciding(state, event);
     case 'committing': return whileCommitting(state, event);
-    case 'finished': return [state, lateAnswer(event)];
+    case 'finished': return [state, lateAnswer(state.promised, event)];
   }
 }
 
@@ -111,12 +112,11 @@ function whilePreparing(state: BatchState & { phase: 'preparing' }, event: Batch
 
 function whileDeciding(state: BatchState & { phase: 'deciding' }, event: BatchEvent): Step {
   const { members, agreed } = state;
-  if (event.type === 'prepared') return [state, abortOf([event.node])];
-  if (event.type !== 'decided') return [state, []];
+  if (event.type !== 'decided') return [state, lateAnswer(agreed.promised, event)];
   switch (event.decision) {
     case 'refused': return finish(members, abortOf(agreed.promised), { outcome: 'refused' });
     // The promises stay: each node asks for the decision when its deadline is over.
-    case 'unknown': return finish(members, [], { outcome: 'unknown' });
+    case 'unknown': return finish(members, [], { outcome: 'unknown' }, agreed.promised);
     case 'committed': return [
       { phase: 'committing', members, agreed, commits: new Map(), graceStarted: false },
       [
@@ -130,7 +130,6 @@ function whileDeciding(state: BatchState & { phase: 'deciding' }, event: BatchEv
 function whileCommitting(state: BatchState & { phase: 'committing' }, event: BatchEvent): Step {
   const { members, agreed } = state;
   const commits = new Map(state.commits);
-  if (event.type === 'prepared') return [state, abortOf([event.node])];
   if (event.type === 'committed') {
     const equal = event.position.generation >= agreed.answer.generation
       && (event.position.generation > agreed.answer.generation || event.position.digest === agreed.answer.after);
@@ -138,7 +137,7 @@ function whileCommitting(state: BatchState & { phase: 'committing' }, event: Bat
   } else if (event.type === 'commit-failed') {
     commits.set(event.node, 'failed');
   } else if (event.type !== 'grace-over') {
-    return [state, []];
+    return [state, lateAnswer(agreed.promised, event)];
   }
   const withOutcome = (outcome: CommitOutcome) => [...commits].filter(([, each]) => each === outcome).map(([node]) => node);
   const committed = withOutcome('committed');
@@ -155,16 +154,16 @@ function whileCommitting(state: BatchState & { phase: 'committing' }, event: Bat
   return finish(members, [
     ...markOf(stragglers, 'outdated', 'did not answer a commit in time'),
     ...markOf(withOutcome('diverged'), 'diverged', 'has other refs after a commit than it promised'),
-  ], { outcome: 'committed', answer: agreed.answer, copies: agreed.promised.length });
+  ], { outcome: 'committed', answer: agreed.answer, copies: agreed.promised.length }, agreed.promised);
 }
 
 /** What a node that comes too late needs to hear: a promise that no decision counts on is undone. */
-function lateAnswer(event: BatchEvent): readonly BatchEffect[] {
-  return event.type === 'prepared' ? abortOf([event.node]) : [];
+function lateAnswer(promised: readonly string[], event: BatchEvent): readonly BatchEffect[] {
+  return event.type === 'prepared' && !promised.includes(event.node) ? abortOf([event.node]) : [];
 }
 
-function finish(members: Members, effects: readonly BatchEffect[], result: BatchResult): Step {
-  return [{ phase: 'finished', members }, [...effects, { type: 'finish', result }]];
+function finish(members: Members, effects: readonly BatchEffect[], result: BatchResult, promised: readonly string[] = []): Step {
+  return [{ phase: 'finished', members, promised }, [...effects, { type: 'finish', result }]];
 }
 
 function abortOf(nodes: readonly string[]): readonly BatchEffect[] {

@@ -11,6 +11,8 @@ const MAX_WAITING = 1_000;
 interface Line<T> {
   queue: PQueue;
   waiting: T[];
+  /** Whether a visit is in the queue that will serve who waits. */
+  expected: boolean;
 }
 
 /**
@@ -36,23 +38,33 @@ export class Turns<T> {
 
   /**
    * Gets in line with what can be taken together. When the turn comes, `run` gets everything that waits by then and
-   * takes out of the list what it wants; it is called again while anything is left.
+   * takes out of the list what it wants. For what is left the turn is asked for again, behind repairs and other
+   * controllers: a repository that is pushed to without a pause must not keep them waiting for ever.
+   * @param run the same for everyone in a line: whoever asked first, it serves all
    * @returns false when the line is too long
    */
   join(repository: string, entry: T, run: (waiting: T[]) => Promise<void>): boolean {
     const line = this.#line(repository);
     if (line.waiting.length >= MAX_WAITING) return false;
     line.waiting.push(entry);
-    // One visit in the queue serves all who join before it starts.
-    if (line.waiting.length === 1) {
-      void this.#visit(repository, line, async () => { while (line.waiting.length > 0) await run(line.waiting); });
-    }
+    this.#expect(repository, line, run);
     return true;
   }
 
   /** Runs something alone in the repository's turn, such as the last round of a repair. */
   exclusively<R>(repository: string, action: () => Promise<R>): Promise<R> {
     return this.#visit(repository, this.#line(repository), action);
+  }
+
+  /** One visit in the queue serves all who join before it starts. */
+  #expect(repository: string, line: Line<T>, run: (waiting: T[]) => Promise<void>): void {
+    if (line.expected || line.waiting.length === 0) return;
+    line.expected = true;
+    void this.#visit(repository, line, async () => {
+      line.expected = false;
+      await run(line.waiting);
+      this.#expect(repository, line, run);
+    });
   }
 
   async #visit<R>(repository: string, line: Line<T>, action: () => Promise<R>): Promise<R> {
@@ -74,7 +86,7 @@ export class Turns<T> {
   #line(repository: string): Line<T> {
     let line = this.#lines.get(repository);
     if (line === undefined) {
-      line = { queue: new PQueue({ concurrency: 1 }), waiting: [] };
+      line = { queue: new PQueue({ concurrency: 1 }), waiting: [], expected: false };
       this.#lines.set(repository, line);
     }
     return line;

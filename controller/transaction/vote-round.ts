@@ -90,7 +90,9 @@ export async function runVotes(request: VoteRequest): Promise<VoteRound> {
     });
   }
   const broken = sourceFailure !== undefined || signal.aborted;
-  for (const node of undecided()) drop(node.id, broken ? 'aborted' : 'phase_timeout');
+  // Only a node that is late while a quorum waits is at fault; where the vote can't be won, its answer isn't wanted.
+  const late = !broken && count().state === 'won';
+  for (const node of undecided()) drop(node.id, late ? 'phase_timeout' : 'aborted');
   await Promise.all(calls);
   body.abandon();
   if (broken) throw sourceFailure?.error ?? signal.reason;
