@@ -1,0 +1,102 @@
+import { isZeroOid, type Oid } from '@trivet/proto/object-format.ts';
+import { isBranch } from '@trivet/proto/ref-name.ts';
+import { OK, type Command, type Verdict } from '@trivet/proto/vote.ts';
+import type { RefChange, RefUpdate } from './ref-change.ts';
+import { RefOverlay } from './ref-overlay.ts';
+import type { RefView } from './ref-view.ts';
+
+export const INCORRECT_OLD_VALUE: Verdict = 'incorrect old value provided';
+export const CURRENT_BRANCH: Verdict = 'deletion of the current branch prohibited';
+export const ATOMIC_FAILED: Verdict = 'atomic transaction failed';
+
+/** A push that won its vote and now takes its turn. */
+export interface PlannedTransaction {
+  commands: readonly Command[];
+  /** Either all commands take effect or none. */
+  atomic: boolean;
+  /** From the vote, in the order of the commands; anything but `ok` is final. */
+  verdicts: readonly Verdict[];
+}
+
+export interface Plan {
+  /** For each transaction of the batch, the verdict for each of its commands. */
+  verdicts: Verdict[][];
+  /** What the whole batch does, one update for each ref that ends up different. */
+  change: RefChange;
+  /** How many transactions move at least one ref, even when a later one moves it back. */
+  generations: number;
+}
+
+/**
+ * What a batch does to the refs, as a pure function: every replica with the same refs gets the same plan.
+ *
+ * Transactions take effect in their order and each sees the ones before it. Within one, deletions come first, so that
+ * a push may replace `refs/heads/a` by `refs/heads/a/b` whatever the order of its commands (git receive-pack 2.39
+ * refuses that when atomic, and when the creation is named first).
+ *
+ * Unlike git, the old value is always compared: git lets a client that names no old value delete any ref.
+ *
+ * @throws Error when a transaction hasn't as many verdicts as commands
+ */
+export function planBatch(refs: RefView, transactions: readonly PlannedTransaction[]): Plan {
+  const overlay = new RefOverlay(refs);
+  const verdicts: Verdict[][] = [];
+  let generations = 0;
+  for (const transaction of transactions) {
+    const outcome = planTransaction(overlay, refs.head, transaction);
+    verdicts.push(outcome.verdicts);
+    if (outcome.moves) generations++;
+  }
+  const updates = overlay.changes();
+  const head = newHead(refs.head, overlay, updates);
+  const change = head === undefined ? { updates } : { updates, head: { old: refs.head, new: head } };
+  return { verdicts, change, generations };
+}
+
+function planTransaction(
+  overlay: RefOverlay, head: string, { commands, atomic, verdicts: voted }: PlannedTransaction,
+): { verdicts: Verdict[]; moves: boolean } {
+  if (commands.length !== voted.length) {
+    throw new Error(`a transaction of ${commands.length} commands has ${voted.length} verdicts`);
+  }
+  const verdicts = [...voted];
+  const undo: [ref: string, oid: Oid | undefined][] = [];
+  for (const i of deletionsFirst(commands)) {
+    if (verdicts[i] !== OK) continue;
+    const command = commands[i]!;
+    const present = overlay.get(command.ref);
+    verdicts[i] = verdictOn(command, present, overlay, head);
+    if (verdicts[i] !== OK || valueOf(command.new) === present) continue;
+    undo.push([command.ref, present]);
+    overlay.set(command.ref, valueOf(command.new));
+  }
+  if (!atomic || verdicts.every((verdict) => verdict === OK)) return { verdicts, moves: undo.length > 0 };
+  for (const [ref, oid] of undo.reverse()) overlay.set(ref, oid);
+  return { verdicts: verdicts.map((verdict) => (verdict === OK ? ATOMIC_FAILED : verdict)), moves: false };
+}
+
+function verdictOn(command: Command, present: Oid | undefined, overlay: RefOverlay, head: string): Verdict {
+  const [before, after] = [valueOf(command.old), valueOf(command.new)];
+  if (before !== undefined && after === undefined && command.ref === head) return CURRENT_BRANCH;
+  if (before !== present) return INCORRECT_OLD_VALUE;
+  if (before !== undefined || after === undefined) return OK;
+  const conflict = overlay.conflict(command.ref);
+  return conflict === undefined ? OK : `directory/file conflict with '${conflict}'`;
+}
+
+/** An unborn HEAD follows the first branches that come into being; a HEAD whose branch exists stays. */
+function newHead(head: string, overlay: RefOverlay, updates: readonly RefUpdate[]): string | undefined {
+  if (overlay.get(head) !== undefined) return undefined;
+  const created = updates.filter((update) => update.old === undefined && isBranch(update.ref)).map(({ ref }) => ref);
+  return ['refs/heads/main', 'refs/heads/master'].find((name) => created.includes(name)) ?? created[0];
+}
+
+function deletionsFirst(commands: readonly Command[]): number[] {
+  const indices = commands.map((_, i) => i);
+  const deletes = (i: number) => isZeroOid(commands[i]!.new);
+  return [...indices.filter(deletes), ...indices.filter((i) => !deletes(i))];
+}
+
+function valueOf(oid: Oid): Oid | undefined {
+  return isZeroOid(oid) ? undefined : oid;
+}
