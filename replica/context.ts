@@ -46,7 +46,10 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
   const readers = new ObjectReaders({ maxProcesses: MAX_READER_PROCESSES, idleMs: READER_IDLE_MS });
   const replicas = new Replicas(join(config.directory, 'repositories'), config.maxOpenReplicas, (gitDir) => readers.drop(gitDir));
   const flush = () => syncFileSystem(config.directory);
-  const journal = new Journal(join(config.directory, 'journal'), flush);
+  const journal = new Journal(join(config.directory, 'journal'), async () => {
+    await replicas.saveRecords();
+    await flush();
+  });
   const ingest = new Ingest(readers, {
     smallPackBytes: config.smallPackBytes, maxPackBytes: config.maxPackBytes, mode: config.ingest,
   });

@@ -14,8 +14,9 @@ export function registerReplicas(plain: FastifyInstance, context: ReplicaContext
 
   app.put('/repositories/:repository', { schema: { params: RepositoryParams, body: CreateReplicaRequest } },
     async (request): Promise<ReplicaPosition> => {
-      const replica = await replicas.create(request.params.repository, request.body.objectFormat, request.body.head);
-      return replica.position;
+      const { repository } = request.params;
+      await replicas.create(repository, request.body.objectFormat, request.body.head);
+      return replicas.use(repository, async (replica) => replica.position);
     });
 
   app.delete('/repositories/:repository', { schema: { params: RepositoryParams } }, async (request) => {

@@ -11,7 +11,6 @@ import { runGit } from '../git/process.ts';
 import { planBatch } from '../refs/plan.ts';
 import { quarantineDirectory } from '../repository/layout.ts';
 import type { Replica, Vote } from '../repository/replica.ts';
-import { writeReplicaRecord } from '../repository/position-file.ts';
 import type { Journal, PromiseRecord } from './journal.ts';
 import { judgeCommands } from './verdicts.ts';
 
@@ -132,8 +131,6 @@ export class Participant {
       await promise.refs.commit();
       await this.#failpoint('commit-refs');
       await this.#settle(replica, promise.record, 'commit');
-      const { generation, digest } = replica.position;
-      await writeReplicaRecord(replica.gitDir, { repository: replica.id, objectFormat: replica.objectFormat, generation, digest });
       await this.#failpoint('commit-answer');
       return replica.position;
     });

@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { removeOrphanLocks, RefStore } from '../refs/ref-store.ts';
+import { removeOrphanLocks, removeTornRefs, RefStore, type RefChange, type RefUpdate } from '../refs/ref-store.ts';
 import { readReplicaRecord, writeReplicaRecord } from '../repository/position-file.ts';
 import { removeQuarantines, type Replicas } from '../repository/replicas.ts';
 import type { JournalRecord, PromiseRecord } from './journal.ts';
@@ -15,9 +15,9 @@ export type LearnOutcome = (promise: PromiseRecord) => Promise<'commit' | 'abort
 
 /**
  * Brings the disk back to what was promised and decided, before the node serves anything:
- * removes what a killed process left (lock files, quarantines), learns the decision on every promise without an
- * outcome, and makes the refs of every committed one so again, oldest first. Doing all of it twice changes nothing,
- * so a crash in the middle only means starting over.
+ * removes what a killed process left (lock files, quarantines, torn files), learns the decision on every promise without
+ * an outcome, and makes the refs of all committed ones so again. Doing all of it twice changes nothing, so a crash in the
+ * middle only means starting over.
  * @returns the number of promises that were in doubt
  */
 export async function recover(replicas: Replicas, records: readonly JournalRecord[], learn: LearnOutcome): Promise<number> {
@@ -25,19 +25,35 @@ export async function recover(replicas: Replicas, records: readonly JournalRecor
   for (const id of await replicas.ids()) {
     const gitDir = replicas.gitDir(id);
     await removeOrphanLocks(gitDir);
+    await removeTornRefs(gitDir);
     await removeQuarantines(gitDir);
   }
   let inDoubt = 0;
   for (const [repository, promises] of promisesByRepository(records)) {
     const gitDir = replicas.gitDir(repository);
     if (!await exists(gitDir)) continue;
+    const committed: PromiseRecord[] = [];
     for (const { promise, outcome } of promises) {
       if (outcome === undefined) inDoubt += 1;
-      if ((outcome ?? await learn(promise)) === 'commit') await redo(gitDir, promise);
+      if ((outcome ?? await learn(promise)) === 'commit') committed.push(promise);
     }
+    if (committed.length > 0) await redo(gitDir, committed);
     replicas.reopen(repository);
   }
   return inDoubt;
+}
+
+/** Several changes, one after another, as one: for each ref the last value it got. */
+export function mergeChanges(changes: readonly RefChange[]): RefChange {
+  const updates = new Map<string, RefUpdate>();
+  let head: RefChange['head'];
+  for (const change of changes) {
+    for (const update of change.updates) {
+      updates.set(update.ref, { ref: update.ref, old: updates.get(update.ref)?.old ?? update.old, new: update.new });
+    }
+    if (change.head !== undefined) head = { old: head?.old ?? change.head.old, new: change.head.new };
+  }
+  return { updates: [...updates.values()], ...(head === undefined ? {} : { head }) };
 }
 
 /** For each repository its promises in order, without those from before it was made anew. */
@@ -65,15 +81,16 @@ export function promisesByRepository(records: readonly JournalRecord[]): Map<str
   return repositories;
 }
 
-async function redo(gitDir: string, promise: PromiseRecord): Promise<void> {
+/** @param committed the committed promises of one repository since its files were last flushed, oldest first */
+async function redo(gitDir: string, committed: readonly PromiseRecord[]): Promise<void> {
   const record = await readReplicaRecord(gitDir);
   // Without a record nobody knows what this replica was; it is left for repair.
   if (record === undefined) return;
   const refs = await RefStore.open(gitDir, record.objectFormat);
-  await refs.apply(promise.change);
-  const generation = Math.max(record.generation, promise.after.generation);
-  const digest = generation === promise.after.generation ? promise.after.digest : record.digest;
-  await writeReplicaRecord(gitDir, { ...record, generation, digest });
+  await refs.apply(mergeChanges(committed.map((promise) => promise.change)));
+  const last = committed.at(-1)!.after;
+  // The record is written seldom; what it has beyond the journal came from a repair.
+  if (last.generation > record.generation) await writeReplicaRecord(gitDir, { ...record, ...last });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -35,24 +35,12 @@ export class Repair {
    * @throws TrivetError replica_busy while a promise is held, git_failed, repair_failed
    */
   async run(id: string, message: RepairRequest, signal: AbortSignal): Promise<ReplicaPosition> {
-    const replica = await this.#replicaOrNew(id, message);
-    if (replica.promise !== undefined) throw new TrivetError('replica_busy', { repository: id, holds: replica.promise.record.batch });
-    const snapshot = await this.#snapshot(id, message.source, signal);
-    await this.#fetch(replica, message.source, snapshot, signal);
-    if (message.round === 'objects') return replica.position;
-    return replica.exclusively(async () => {
-      if (replica.promise !== undefined) throw new TrivetError('replica_busy', { repository: id, holds: replica.promise.record.batch });
-      await replica.refs.replaceAll(snapshot.head, snapshot.refs);
-      if (replica.refs.digest !== snapshot.digest) {
-        throw new TrivetError('repair_failed', { repository: id, expected: snapshot.digest, got: replica.refs.digest });
-      }
-      await writeReplicaRecord(replica.gitDir, {
-        repository: id, objectFormat: replica.objectFormat, generation: snapshot.generation, digest: snapshot.digest,
-      });
-      // On the disk before the journal says that earlier promises no longer count.
-      await this.#flush();
-      await this.#journal.append({ kind: 'restart', repository: id }, true);
-      replica.adopt(snapshot.generation);
+    await this.#makeReadable(id, message);
+    return this.#replicas.use(id, async (replica) => {
+      refuseWhilePromised(replica);
+      const snapshot = await this.#snapshot(id, message.source, signal);
+      await this.#fetch(replica, message.source, snapshot, signal);
+      if (message.round === 'refs') await replica.exclusively(() => this.#takeOver(replica, snapshot));
       return replica.position;
     });
   }
@@ -61,16 +49,30 @@ export class Repair {
     await this.#agent.destroy();
   }
 
-  async #replicaOrNew(id: string, message: RepairRequest): Promise<Replica> {
+  /** A replica that isn't here, or can't be read, is made anew. */
+  async #makeReadable(id: string, message: RepairRequest): Promise<void> {
     try {
-      return await this.#replicas.get(id);
+      await this.#replicas.use(id, async () => {});
     } catch (error) {
-      // Nothing here, or nothing that can be read. The controller asks for a repair only when another replica is
-      // current, so what can't be read here holds nothing that isn't there too.
+      // The controller asks for a repair only when another replica is current, so what can't be read here holds
+      // nothing that isn't there too.
       if (!(error instanceof TrivetError && (error.code === 'replica_missing' || error.code === 'refs_unreadable'))) throw error;
       await this.#replicas.remove(id);
-      return this.#replicas.create(id, message.objectFormat, 'refs/heads/main');
+      await this.#replicas.create(id, message.objectFormat, 'refs/heads/main');
     }
+  }
+
+  async #takeOver(replica: Replica, snapshot: RefsSnapshot): Promise<void> {
+    refuseWhilePromised(replica);
+    await replica.refs.replaceAll(snapshot.head, snapshot.refs);
+    const { digest } = replica.refs;
+    if (digest !== snapshot.digest) throw new TrivetError('repair_failed', { repository: replica.id, expected: snapshot.digest, got: digest });
+    await writeReplicaRecord(replica.gitDir, { repository: replica.id, objectFormat: replica.objectFormat, generation: snapshot.generation, digest });
+    // On the disk before the journal says that earlier promises no longer count.
+    await this.#flush();
+    await this.#journal.append({ kind: 'restart', repository: replica.id }, true);
+    replica.adopt(snapshot.generation);
+    replica.recordedGeneration = snapshot.generation;
   }
 
   async #snapshot(id: string, source: string, signal: AbortSignal): Promise<RefsSnapshot> {
@@ -100,4 +102,9 @@ export class Repair {
       },
     });
   }
+}
+
+/** A promise is settled first: what it changes must not come over what is brought here. */
+function refuseWhilePromised(replica: Replica): void {
+  if (replica.promise !== undefined) throw new TrivetError('replica_busy', { repository: replica.id, holds: replica.promise.record.batch });
 }

@@ -12,12 +12,12 @@ export interface ReplicaRecord extends Position {
 const FILE = 'trivet.json';
 
 /**
- * Replaces the record by rename, without an fsync: the journal holds every commit since the last flush of the disk and
- * is replayed after a crash.
+ * Replaces the record, durably. Not done for each commit: the journal knows them all since the last flush of the disk.
+ * Due before a journal file is deleted, and when a replica leaves memory.
  */
 export async function writeReplicaRecord(gitDir: string, record: ReplicaRecord): Promise<void> {
   const path = join(gitDir, FILE);
-  await writeFile(`${path}.new`, JSON.stringify(record));
+  await writeFile(`${path}.new`, JSON.stringify(record), { flush: true });
   await rename(`${path}.new`, path);
 }
 

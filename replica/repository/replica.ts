@@ -39,10 +39,8 @@ export class Replica {
   readonly refs: RefStore;
   readonly votes = new Map<string, Vote>();
   promise: HeldPromise | undefined;
-  /** Requests that use this replica at the moment; it isn't closed while there are any. */
-  users = 0;
-  /** True when what is on disk doesn't go with the recorded generation. */
-  readonly damaged: boolean;
+  /** The generation in the record beside git's files. */
+  recordedGeneration: number;
   #generation: number;
   #waiters = new Set<() => void>();
   #last: Promise<unknown> = Promise.resolve();
@@ -50,13 +48,13 @@ export class Replica {
   readonly #peeled = new Map<Oid, Oid | undefined>();
 
   constructor(input: {
-    id: string; gitDir: string; objectFormat: ObjectFormat; refs: RefStore; generation: number; damaged: boolean;
+    id: string; gitDir: string; objectFormat: ObjectFormat; refs: RefStore; generation: number;
   }) {
     this.id = input.id;
     this.gitDir = input.gitDir;
     this.objectFormat = input.objectFormat;
     this.refs = input.refs;
-    this.damaged = input.damaged;
+    this.recordedGeneration = input.generation;
     this.#generation = input.generation;
   }
 
@@ -70,7 +68,7 @@ export class Replica {
 
   /** Whether nothing depends on this object staying in memory. */
   get idle(): boolean {
-    return this.users === 0 && this.promise === undefined && this.votes.size === 0;
+    return this.promise === undefined && this.votes.size === 0;
   }
 
   get peeled(): Map<Oid, Oid | undefined> {

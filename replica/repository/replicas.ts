@@ -18,6 +18,7 @@ export class Replicas {
   readonly #maxOpen: number;
   readonly #open = new Map<string, Promise<Replica>>();
   readonly #opened = new Map<string, Replica>();
+  readonly #users = new Map<string, number>();
   readonly #onClose: (gitDir: string) => void;
 
   /** @param onClose told when a replica leaves memory, so that processes kept for it can end */
@@ -48,8 +49,8 @@ export class Replicas {
     return ids;
   }
 
-  /** @throws TrivetError replica_missing */
-  async get(id: string): Promise<Replica> {
+  /** @throws TrivetError replica_missing, refs_unreadable */
+  async #get(id: string): Promise<Replica> {
     let opening = this.#open.get(id);
     if (opening !== undefined) {
       // Most recently used last, so that the oldest comes first when there are too many.
@@ -65,36 +66,32 @@ export class Replicas {
       this.#open.delete(id);
       throw error;
     }
-    this.#closeSurplus();
+    if (this.#open.size > this.#maxOpen) await this.#closeSurplus();
     return opening;
   }
 
   /** Uses a replica for as long as `action` runs; it stays open meanwhile. */
   async use<T>(id: string, action: (replica: Replica) => Promise<T>): Promise<T> {
-    const replica = await this.get(id);
-    replica.users += 1;
+    // Counted before it is opened: a replica must never be in memory twice.
+    this.#users.set(id, (this.#users.get(id) ?? 0) + 1);
     try {
-      return await action(replica);
+      return await action(await this.#get(id));
     } finally {
-      replica.users -= 1;
+      const users = this.#users.get(id)! - 1;
+      if (users === 0) this.#users.delete(id);
+      else this.#users.set(id, users);
     }
   }
 
   /** Makes an empty replica at generation 0. One that is there already stays as it is. */
-  async create(id: string, objectFormat: ObjectFormat, head: string): Promise<Replica> {
-    try {
-      return await this.get(id);
-    } catch (error) {
-      if (!(error instanceof TrivetError && error.code === 'replica_missing')) throw error;
-    }
+  async create(id: string, objectFormat: ObjectFormat, head: string): Promise<void> {
+    if (await this.#exists(id)) return;
     const gitDir = this.gitDir(id);
     await mkdir(dirname(gitDir), { recursive: true });
     await createBareRepository(gitDir, objectFormat, head);
     const refs = await RefStore.open(gitDir, objectFormat);
     await writeReplicaRecord(gitDir, { repository: id, objectFormat, generation: 0, digest: refs.digest });
-    await syncPath(join(gitDir, 'trivet.json'));
     await syncPath(gitDir);
-    return this.get(id);
   }
 
   /** Takes a replica off the disk. It disappears at once; the files go afterwards. */
@@ -121,9 +118,24 @@ export class Replicas {
     }
   }
 
+  /** Writes down where every replica stands that has moved since it was last written down. */
+  async saveRecords(): Promise<void> {
+    for (const replica of [...this.#opened.values()]) await saveRecord(replica);
+  }
+
   /** Forgets what is in memory, so that the next use reads the disk again. */
   reopen(id: string): void {
     this.#forget(id);
+  }
+
+  async #exists(id: string): Promise<boolean> {
+    try {
+      await this.#get(id);
+      return true;
+    } catch (error) {
+      if (error instanceof TrivetError && error.code === 'replica_missing') return false;
+      throw error;
+    }
   }
 
   async #load(id: string): Promise<Replica> {
@@ -131,19 +143,18 @@ export class Replicas {
     const record = await readReplicaRecord(gitDir);
     if (record === undefined || record.repository !== id) throw new TrivetError('replica_missing', { repository: id });
     const refs = await RefStore.open(gitDir, record.objectFormat);
-    return new Replica({
-      id, gitDir, objectFormat: record.objectFormat, refs,
-      generation: record.generation, damaged: refs.digest !== record.digest,
-    });
+    return new Replica({ id, gitDir, objectFormat: record.objectFormat, refs, generation: record.generation });
   }
 
-  #closeSurplus(): void {
-    if (this.#open.size <= this.#maxOpen) return;
-    for (const id of this.#open.keys()) {
-      if (this.#opened.get(id)?.idle) {
-        this.#forget(id);
-        if (this.#open.size <= this.#maxOpen) return;
-      }
+  async #closeSurplus(): Promise<void> {
+    for (const id of [...this.#open.keys()]) {
+      if (this.#open.size <= this.#maxOpen) return;
+      const replica = this.#opened.get(id);
+      if (!replica?.idle || this.#users.has(id)) continue;
+      await saveRecord(replica);
+      // It may have been used meanwhile, and moved on.
+      const unused = replica.idle && !this.#users.has(id) && replica.recordedGeneration === replica.generation;
+      if (unused && this.#opened.get(id) === replica) this.#forget(id);
     }
   }
 
@@ -153,6 +164,13 @@ export class Replicas {
     this.#opened.delete(id);
     if (replica !== undefined) this.#onClose(replica.gitDir);
   }
+}
+
+async function saveRecord(replica: Replica): Promise<void> {
+  const { generation, digest } = replica.position;
+  if (replica.recordedGeneration === generation) return;
+  await writeReplicaRecord(replica.gitDir, { repository: replica.id, objectFormat: replica.objectFormat, generation, digest });
+  replica.recordedGeneration = generation;
 }
 
 /** Removes what a killed process left of votes in this replica. */
