@@ -1,0 +1,286 @@
+import { TrivetError } from '@trivet/proto/errors.ts';
+import { isOid, type ObjectFormat, type Oid } from '@trivet/proto/object-format.ts';
+import { KnownObjects } from './known-objects.ts';
+import { startGit, type GitProcess } from './process.ts';
+
+export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag';
+
+export interface ObjectInfo {
+  type: ObjectType;
+  /** Bytes of the object's content. */
+  size: number;
+}
+
+export interface ObjectContents {
+  type: ObjectType;
+  body: Buffer;
+}
+
+/** What one call of `contents` takes into memory unless it is told otherwise. */
+const MAX_CONTENTS_BYTES = 16 * 1024 * 1024;
+
+/** What `contents` rejects with when the objects are larger than it was told to expect. */
+export class ContentsTooLargeError extends Error {
+  constructor(maxBytes: number) {
+    super(`the objects have more than the ${maxBytes} bytes that are read into memory`);
+    this.name = 'ContentsTooLargeError';
+  }
+}
+
+/**
+ * Answers questions about one repository's objects from one long-lived `git cat-file --batch-command --buffer`.
+ *
+ * States: *stopped* (no process, nothing pending; the next question starts one), *running* (a process; `#pending`
+ * holds the unanswered questions in the order in which they were written). `close`, `idleMs` without a question and
+ * the death of the process lead from running to stopped; questions caught in that are asked once more. `shutDown`
+ * ends it for ever.
+ *
+ * git looks at the disk again for every id it does not find, so an object moved in a moment ago is seen.
+ */
+export class ObjectReader {
+  readonly gitDir: string;
+  /** What is known to be in this repository's store; forgotten when the pool drops the repository. */
+  readonly known = new KnownObjects();
+  readonly #objectFormat: ObjectFormat;
+  readonly #idleMs: number | undefined;
+  #process: GitProcess | undefined;
+  #pending: Question[] = [];
+  #arrived: Buffer[] = [];
+  #arrivedBytes = 0;
+  /** Bytes that must have arrived before it is worth looking again. */
+  #wantedBytes = 0;
+  #idleTimer: NodeJS.Timeout | undefined;
+  #stopped: Promise<unknown> = Promise.resolve();
+  #shutDown = false;
+
+  /** @param idleMs ends the process after this long without a question; undefined keeps it until `close` */
+  constructor(gitDir: string, objectFormat: ObjectFormat, idleMs?: number) {
+    this.gitDir = gitDir;
+    this.#objectFormat = objectFormat;
+    this.#idleMs = idleMs;
+  }
+
+  /** Type and size of each object, in the order asked; undefined for one that isn't there. Throws `git_failed`. */
+  async info(oids: readonly Oid[]): Promise<(ObjectInfo | undefined)[]> {
+    const answers = await this.#ask('info', oids);
+    return answers.map((answer) => answer && { type: answer.type, size: answer.size });
+  }
+
+  /**
+   * Type and content of each object, in the order asked; undefined for one that isn't there. For objects that are
+   * known to be small. Throws ContentsTooLargeError when all together have more than `maxBytes`, and `git_failed`.
+   */
+  async contents(oids: readonly Oid[], maxBytes = MAX_CONTENTS_BYTES): Promise<(ObjectContents | undefined)[]> {
+    const answers = await this.#ask('contents', oids, maxBytes);
+    return answers.map((answer) => answer && { type: answer.type, body: answer.body ?? Buffer.alloc(0) });
+  }
+
+  /** Whether a question waits for its answer. */
+  get busy(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Ends the process, if there is one. The next question starts another, and so does one that waits right now. */
+  close(): void {
+    this.#process?.kill();
+    this.#stop();
+  }
+
+  /** Ends the process for good: waiting and later questions are rejected with `shutting_down`. */
+  async shutDown(): Promise<void> {
+    this.#shutDown = true;
+    this.close();
+    await this.#stopped;
+  }
+
+  async #ask(verb: Verb, oids: readonly Oid[], maxBytes = 0): Promise<(Answer | undefined)[]> {
+    if (oids.length === 0) return [];
+    for (const oid of oids) {
+      // An id becomes part of a command line of cat-file: nothing but an id may pass.
+      if (!isOid(oid, this.#objectFormat)) throw new RangeError(`not an object id: ${JSON.stringify(oid)}`);
+    }
+    return new Promise((resolve, reject) => {
+      this.#write({ verb, oids, answers: [], maxBytes, leftBytes: maxBytes, retried: false, resolve, reject });
+    });
+  }
+
+  #write(question: Question): void {
+    if (this.#shutDown) {
+      question.reject(new TrivetError('shutting_down'));
+      return;
+    }
+    this.#pending.push(question);
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = undefined;
+    const { child } = this.#process ??= this.#start();
+    child.stdin.write(question.oids.map((oid) => `${question.verb} ${oid}\n`).join('') + 'flush\n');
+  }
+
+  #start(): GitProcess {
+    // A client may push refs/replace/…: what is asked here is what an object is, not what someone wants to see instead.
+    const env = { GIT_NO_REPLACE_OBJECTS: '1' };
+    const git = startGit(['cat-file', '--batch-command', '--buffer'], { gitDir: this.gitDir, env });
+    git.child.stdout.on('data', (chunk: Buffer) => {
+      if (git === this.#process) this.#receive(chunk);
+    });
+    const ended = git.done.then(({ code, stderr }) => {
+      if (git === this.#process) this.#stop({ code, stderr });
+    });
+    this.#stopped = Promise.all([this.#stopped, ended]);
+    return git;
+  }
+
+  /** @param end how the process died; undefined when it was ended here, which is no question's fault */
+  #stop(end?: { code: number | null; stderr: string }): void {
+    const orphans = this.#pending;
+    this.#process = undefined;
+    this.#pending = [];
+    this.#arrived = [];
+    this.#arrivedBytes = this.#wantedBytes = 0;
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = undefined;
+    for (const question of orphans) {
+      const retried = question.retried || end !== undefined;
+      if (question.retried && end) question.reject(new TrivetError('git_failed', { args: ['cat-file'], ...end }));
+      else this.#write({ ...question, answers: [], leftBytes: question.maxBytes, retried });
+    }
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#arrived.push(chunk);
+    this.#arrivedBytes += chunk.length;
+    if (this.#arrivedBytes < this.#wantedBytes) return;
+    const bytes = this.#arrived.length === 1 ? chunk : Buffer.concat(this.#arrived);
+    const rest = bytes.subarray(this.#parse(bytes));
+    this.#arrived = rest.length > 0 ? [rest] : [];
+    this.#arrivedBytes = rest.length;
+    if (this.#pending.length === 0 && this.#idleMs !== undefined) {
+      this.#idleTimer = setTimeout(() => this.close(), this.#idleMs).unref();
+    }
+  }
+
+  /** Takes whole answers off the front of `bytes` and returns how many bytes they were. */
+  #parse(bytes: Buffer): number {
+    let at = 0;
+    for (;;) {
+      this.#wantedBytes = 0;
+      const lineStart = at;
+      const lineEnd = bytes.indexOf(0x0a, lineStart);
+      if (lineEnd === -1) return lineStart;
+      const question = this.#pending[0];
+      const header = parseHeader(bytes.toString('latin1', lineStart, lineEnd));
+      const oid = question?.oids[question.answers.length];
+      if (question === undefined || header === undefined || header.oid !== oid) {
+        // Out of step: no later answer could be trusted either.
+        this.#process?.kill();
+        this.#stop({ code: null, stderr: 'unexpected output' });
+        return bytes.length;
+      }
+      at = lineEnd + 1;
+      let answer: Answer | undefined = header.info;
+      if (question.verb === 'contents' && answer !== undefined) {
+        if (answer.size > question.leftBytes) {
+          // A new process costs less than reading on through what might be gigabytes.
+          this.#pending.shift();
+          question.reject(new ContentsTooLargeError(question.maxBytes));
+          this.close();
+          return bytes.length;
+        }
+        if (bytes.length < at + answer.size + 1) {
+          this.#wantedBytes = at + answer.size + 1 - lineStart;
+          return lineStart;
+        }
+        answer = { ...answer, body: Buffer.from(bytes.subarray(at, at + answer.size)) };
+        question.leftBytes -= answer.size;
+        at += answer.size + 1;
+      }
+      question.answers.push(answer);
+      if (question.answers.length === question.oids.length) {
+        this.#pending.shift();
+        question.resolve(question.answers);
+      }
+    }
+  }
+}
+
+/** One ObjectReader for each repository in use, bounded in number. */
+export class ObjectReaders {
+  readonly #limits: { maxProcesses: number; idleMs: number };
+  /** By git directory, least recently used first. */
+  readonly #readers = new Map<string, ObjectReader>();
+
+  /**
+   * @param limits `maxProcesses` readers are kept; the least recently used one that waits for nothing goes first.
+   *   While all of them are busy there may be more: never more than requests in flight.
+   */
+  constructor(limits: { maxProcesses: number; idleMs: number }) {
+    this.#limits = limits;
+  }
+
+  get(gitDir: string, objectFormat: ObjectFormat): ObjectReader {
+    const reader = this.#readers.get(gitDir) ?? new ObjectReader(gitDir, objectFormat, this.#limits.idleMs);
+    this.#readers.delete(gitDir);
+    this.#readers.set(gitDir, reader);
+    this.#evict();
+    return reader;
+  }
+
+  /** Ends a repository's process and forgets what was known of its store: for when it is removed, swapped or pruned. */
+  drop(gitDir: string): void {
+    const reader = this.#readers.get(gitDir);
+    this.#readers.delete(gitDir);
+    reader?.known.clear();
+    reader?.close();
+  }
+
+  /** Ends every process; resolves when they are gone. */
+  async closeAll(): Promise<void> {
+    const readers = [...this.#readers.values()];
+    this.#readers.clear();
+    await Promise.all(readers.map((reader) => reader.shutDown()));
+  }
+
+  #evict(): void {
+    let excess = this.#readers.size - this.#limits.maxProcesses;
+    if (excess <= 0) return;
+    // The newest is the one that is asked for right now.
+    const candidates = [...this.#readers.entries()].slice(0, -1);
+    for (const [gitDir, reader] of candidates) {
+      if (excess <= 0) return;
+      if (reader.busy) continue;
+      this.#readers.delete(gitDir);
+      reader.close();
+      excess -= 1;
+    }
+  }
+}
+
+type Verb = 'info' | 'contents';
+
+/** `body` is missing in an answer to `info`. */
+interface Answer extends ObjectInfo {
+  body?: Buffer;
+}
+
+interface Question {
+  verb: Verb;
+  oids: readonly Oid[];
+  answers: (Answer | undefined)[];
+  /** Of contents: what is taken into memory at the most, and what is left of that. */
+  maxBytes: number;
+  leftBytes: number;
+  /** Whether a process died over it before. */
+  retried: boolean;
+  resolve: (answers: (Answer | undefined)[]) => void;
+  reject: (error: Error) => void;
+}
+
+/** git-cat-file(1), BATCH OUTPUT. */
+function parseHeader(line: string): { oid: Oid; info: ObjectInfo | undefined } | undefined {
+  const [oid, type, size, more] = line.split(' ');
+  if (oid === undefined || more !== undefined) return undefined;
+  if (type === 'missing' && size === undefined) return { oid, info: undefined };
+  if (type !== 'commit' && type !== 'tree' && type !== 'blob' && type !== 'tag') return undefined;
+  if (size === undefined || !/^[0-9]+$/.test(size)) return undefined;
+  return { oid, info: { type, size: Number(size) } };
+}
