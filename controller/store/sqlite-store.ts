@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PrismaLibSql } from '@prisma/adapter-libsql';
 import { DeadlineExceeded, withDeadline } from './failure.ts';
+import { SqliteConnection, type StatementResult } from './sqlite-connection.ts';
 import { type Argument, CommitUnanswered, type Row, type Sql, type Statements } from './sql.ts';
 
 type Client = ReturnType<PrismaLibSql['createClient']>;
-type Result = Awaited<ReturnType<Client['execute']>>;
 type ClientTransaction = Awaited<ReturnType<Client['transaction']>>;
 
 const BUSY = 5;
@@ -23,25 +23,25 @@ const BUSY_PAUSE_MS = 10;
  */
 export class SqliteStore implements Sql {
   readonly dialect = 'sqlite';
-  readonly #client: Client;
+  readonly #connection: SqliteConnection;
   readonly #deadlineMs: number;
   #queue: Promise<void> = Promise.resolve();
 
-  private constructor(client: Client, deadlineMs: number) {
-    this.#client = client;
+  private constructor(connection: SqliteConnection, deadlineMs: number) {
+    this.#connection = connection;
     this.#deadlineMs = deadlineMs;
   }
 
   /** @param url `file:/absolute/path.db`; the file is made when it isn't there */
   static async open(url: string, deadlineMs: number): Promise<SqliteStore> {
     return whileBusy(deadlineMs, async () => {
-      const store = new SqliteStore(new PrismaLibSql({ url }).createClient({ url }), deadlineMs);
+      const store = new SqliteStore(new SqliteConnection(url), deadlineMs);
       try {
-        await store.#client.execute('PRAGMA journal_mode = WAL');
-        await store.#configure();
+        store.#connection.execute('PRAGMA journal_mode = WAL', []);
+        store.#configure();
         return store;
       } catch (error) {
-        store.#client.close();
+        store.#connection.close();
         throw error;
       }
     });
@@ -71,7 +71,7 @@ export class SqliteStore implements Sql {
   }
 
   close(): void {
-    this.#client.close();
+    this.#connection.close();
   }
 
   /** The adapter that makes Prisma use this connection. */
@@ -87,13 +87,17 @@ export class SqliteStore implements Sql {
 
   readonly #statements: Statements = {
     dialect: 'sqlite',
-    all: async (sql, values = []) => (await this.#execute({ sql, args: [...values] })).rows as unknown as Row[],
-    run: async (sql, values = []) => (await this.#execute({ sql, args: [...values] })).rowsAffected,
+    all: (sql, values = []) => this.#unlocked(() => this.#connection.all(sql, values)),
+    run: async (sql, values = []) => (await this.#unlocked(() => this.#connection.execute(sql, values))).rowsAffected,
   };
 
   /** One statement; again and again while another process has the file's write lock. */
-  readonly #execute = (statement: { sql: string; args: Argument[] }): Promise<Result> => (
-    whileBusy(this.#deadlineMs, () => this.#client.execute(statement), () => this.#reopen()));
+  #unlocked<T>(statement: () => T): Promise<T> {
+    return whileBusy(this.#deadlineMs, async () => statement(), () => this.#reopen());
+  }
+
+  readonly #execute = (statement: { sql: string; args: Argument[] }): Promise<StatementResult> => (
+    this.#unlocked(() => this.#connection.execute(statement.sql, statement.args)));
 
   /**
    * SQLite keeps a statement that found the file locked active, so that it can be stepped again, and libsql can't
@@ -101,14 +105,13 @@ export class SqliteStore implements Sql {
    * A locked file is found by BEGIN IMMEDIATE and by single statements only, so nothing is lost by starting afresh.
    */
   async #reopen(): Promise<void> {
-    // Declared as void, but a promise that may be rejected.
-    await Promise.resolve(this.#client.reconnect());
-    await this.#configure();
+    this.#connection.reconnect();
+    this.#configure();
   }
 
   /** FULL: a commit that was answered survives a loss of power. WAL's default would only survive a crash. */
-  async #configure(): Promise<void> {
-    for (const pragma of ['synchronous = FULL', 'foreign_keys = ON']) await this.#client.execute(`PRAGMA ${pragma}`);
+  #configure(): void {
+    for (const pragma of ['synchronous = FULL', 'foreign_keys = ON']) this.#connection.execute(`PRAGMA ${pragma}`, []);
   }
 
   /** IMMEDIATE takes the write lock now. A deferred one would find out at its first write that its reads are stale. */
@@ -118,7 +121,7 @@ export class SqliteStore implements Sql {
 
   async #commit(): Promise<void> {
     try {
-      await this.#client.execute('COMMIT');
+      this.#connection.execute('COMMIT', []);
     } catch (error) {
       await this.#rollback();
       // Busy: nothing was written. Any other error may have struck after the log was.
@@ -128,7 +131,11 @@ export class SqliteStore implements Sql {
 
   /** Some errors have rolled back already, and then there is nothing left to roll back. */
   async #rollback(): Promise<void> {
-    await this.#client.execute('ROLLBACK').catch(() => {});
+    try {
+      this.#connection.execute('ROLLBACK', []);
+    } catch {
+      // nothing was open any more
+    }
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {
@@ -161,7 +168,7 @@ export class SqliteStore implements Sql {
   #prismaClient(): Client {
     const client: Pick<Client, 'execute' | 'transaction' | 'close'> = {
       execute: ((statement: { sql: string; args: Argument[] }) => (
-        this.#alone(() => this.#execute(statement)))) as Client['execute'],
+        this.#alone(() => this.#execute(statement)))) as unknown as Client['execute'],
       transaction: async () => {
         const leave = await this.#enter();
         try {
@@ -171,7 +178,7 @@ export class SqliteStore implements Sql {
           throw error;
         }
         const transaction: Pick<ClientTransaction, 'execute' | 'commit' | 'rollback'> = {
-          execute: this.#execute as ClientTransaction['execute'],
+          execute: this.#execute as unknown as ClientTransaction['execute'],
           commit: () => this.#commit().finally(leave),
           rollback: () => this.#rollback().finally(leave),
         };
