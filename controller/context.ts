@@ -8,6 +8,7 @@ import { Events } from './events.ts';
 import { makeMetrics, type ControllerMetrics } from './metrics.ts';
 import { makeNodeAgent, NodeClient } from './nodes/node-client.ts';
 import { NodeRegistry } from './nodes/node-registry.ts';
+import { Delivery } from './outbox/delivery.ts';
 import { Admission } from './repair/admission.ts';
 import { Reconcile } from './repair/reconcile.ts';
 import { Repair } from './repair/repair.ts';
@@ -17,6 +18,7 @@ import { openDatabase, type Database } from './store/database.ts';
 import { Decisions } from './store/decisions.ts';
 import { RepairJobs } from './store/jobs.ts';
 import { Nodes } from './store/nodes.ts';
+import { Outbox } from './store/outbox.ts';
 import { Replicas } from './store/replicas.ts';
 import { Repositories } from './store/repositories.ts';
 import { TurnLock } from './store/turn-lock.ts';
@@ -40,6 +42,7 @@ export interface ControllerContext {
   creation: Creation;
   admission: Admission;
   reconcile: Reconcile;
+  delivery: Delivery;
   agent: Agent;
   turnLock: TurnLock;
   /** Set once the process was told to stop: it answers what runs and takes nothing new. */
@@ -71,6 +74,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     reader: new Reader(nodes, events, config.deadlines.readMs),
     creation: new Creation(repositories, replicas, nodes),
     admission: new Admission(replicas),
+    delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
     stopping: false,
   };
 }

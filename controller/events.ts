@@ -5,6 +5,7 @@ import { addNode } from './metrics.ts';
 import type { KnownNode, NodeEvents } from './nodes/node-registry.ts';
 import type { Reason } from './routing/choose.ts';
 import type { ReadEvents } from './routing/reader.ts';
+import type { OutboxEvent } from './store/rows.ts';
 import type { TransactionEvents } from './transaction/coordinator.ts';
 
 const OUTCOME_LABELS = new Set(['committed', 'unknown', 'aborted']);
@@ -65,6 +66,11 @@ export class Events implements NodeEvents, ReadEvents, TransactionEvents {
   repairFailed(repository: string, node: string, reason: string, code: string, fields: Readonly<Record<string, unknown>>): void {
     this.#metrics().repairs.inc({ outcome: 'failed' });
     this.#log.warn({ repository, node, reason, code, fields }, 'repair failed, to be tried again');
+  }
+
+  /** An event from the outbox. */
+  delivered({ sequence, repository, kind, payload }: OutboxEvent): void {
+    this.#log.info({ sequence, repository, kind, payload }, 'event');
   }
 
   settled(repository: string, batch: string, node: string, outcome: 'commit' | 'abort'): void {

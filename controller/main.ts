@@ -3,12 +3,11 @@ import { ConfigurationError } from '@trivet/proto/settings.ts';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { readControllerConfig } from './config.ts';
 import { makeContext } from './context.ts';
+import { startLoops } from './loops.ts';
 import { makeServer } from './http/server.ts';
 
 /** How long running pushes and clones get to end before a stopping controller breaks them off. */
 const STOP_DEADLINE_MS = 15_000;
-/** How often replicas are looked for that need a repair job and have none. */
-const SWEEP_MS = 10_000;
 
 try {
   const config = readControllerConfig(process.env);
@@ -16,22 +15,12 @@ try {
   const context = await makeContext(config, log);
   const app = makeServer(context);
 
-  let polling = false;
-  const heartbeat = setInterval(() => {
-    if (polling) return;
-    polling = true;
-    void context.nodes.refresh().catch(() => {}).then(() => context.nodes.poll()).finally(() => { polling = false; });
-  }, config.heartbeatMs);
-  const reconcile = setInterval(() => context.reconcile.poke(), config.reconcileMs);
-  const sweep = setInterval(() => { void context.reconcile.sweep().catch(() => {}); }, SWEEP_MS);
-
+  const loops = startLoops(context);
   const stop = async () => {
     if (context.stopping) return;
     context.stopping = true;
     setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref();
-    clearInterval(heartbeat);
-    clearInterval(reconcile);
-    clearInterval(sweep);
+    loops.stop();
     await app.close();
     await context.reconcile.stop();
     await context.turnLock.close();

@@ -1,7 +1,7 @@
 import { newId } from '@trivet/proto/id.ts';
 import type { Database } from './database.ts';
 import { Decisions } from './decisions.ts';
-import { Events } from './events.ts';
+import { Outbox } from './outbox.ts';
 import { RepairJobs } from './jobs.ts';
 import { Replicas } from './replicas.ts';
 import { Repositories } from './repositories.ts';
@@ -26,7 +26,7 @@ storeTest('a commit moves the repository and its promising replicas, and tells t
   t.deepEqual(await statesOf(db, repository.id), ['n1 current 1', 'n2 current 1', 'n3 current 1']);
   t.true(route!.replicas.every((replica) => replica.digest === digestOf(1)));
   t.is(await decisions.outcome(decision.transactions), 'commit');
-  const [event] = await new Events(db).after(0, 10);
+  const [event] = await new Outbox(db).after(0, 10);
   t.like(event, { repository: repository.id, kind: 'push', payload: events[0]!.payload });
   t.deepEqual(await new RepairJobs(db).list(), []);
 });
@@ -53,7 +53,7 @@ storeTest('a commit from another generation or another digest is refused and lea
   }
   t.is(await decisions.commit({ ...step(repository, 0), repository: newId() }), 'refused', 'a removed repository');
   t.deepEqual(await statesOf(db, repository.id), ['n1 current 0', 'n2 current 0', 'n3 current 0']);
-  t.deepEqual(await new Events(db).after(0, 10), []);
+  t.deepEqual(await new Outbox(db).after(0, 10), []);
 });
 
 storeTest('a generation never falls', async (t, store) => {

@@ -1,6 +1,6 @@
 import { newId } from '@trivet/proto/id.ts';
 import { Decisions } from './decisions.ts';
-import { Events } from './events.ts';
+import { Outbox } from './outbox.ts';
 import { Nodes } from './nodes.ts';
 import { Repositories } from './repositories.ts';
 import { digestOf, seed, step, storeTest } from './stores-under-test.ts';
@@ -95,7 +95,7 @@ storeTest('events come in order, and only what was delivered is taken out', asyn
   for (let i = 0; i < 3; i++) {
     await decisions.commit({ ...step(repository, i), events: [{ kind: 'push', payload: { i } }] });
   }
-  const events = new Events(db);
+  const events = new Outbox(db);
   const [first, second] = await events.after(0, 2);
   t.is(await events.prune([second!.sequence]), 1);
   t.deepEqual((await events.after(0, 10)).map((event) => event.payload), [{ i: 0 }, { i: 2 }]);
@@ -108,8 +108,8 @@ storeTest('sequences and generations hold more than 32 bits', async (t, store) =
   const large = 2 ** 40;
   await db.sql.run('INSERT INTO events (sequence, repository_id, kind, payload, created_at) VALUES (?, ?, ?, ?, ?)',
     [large, repository.id, 'push', '{}', new Date()]);
-  t.is((await new Events(db).after(large - 1, 1))[0]?.sequence, large);
-  t.is(await new Events(db).prune([large]), 1);
+  t.is((await new Outbox(db).after(large - 1, 1))[0]?.sequence, large);
+  t.is(await new Outbox(db).prune([large]), 1);
   await db.sql.run('UPDATE repositories SET generation = ?', [large]);
   t.is((await new Repositories(db).routeById(repository.id))!.repository.generation, large);
 });

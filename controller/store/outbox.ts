@@ -9,7 +9,7 @@ import type { OutboxEvent } from './rows.ts';
  * after a higher one. Whoever delivers must therefore start from 0 each time and `prune` what was delivered, and not
  * keep a position.
  */
-export class Events {
+export class Outbox {
   readonly #db: Database;
 
   constructor(db: Database) {
