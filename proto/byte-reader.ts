@@ -15,6 +15,8 @@ export class ByteReader {
 
   /** Exactly `length` bytes. Throws `body_truncated` when the source ends before. */
   async read(length: number): Promise<Buffer> {
+    // An empty line is complete as it is: to wait for what follows would be to read ahead.
+    if (length === 0) return Buffer.alloc(0);
     const first = await this.peekChunk();
     if (first.length >= length) {
       this.#chunk = first.subarray(length);

@@ -17,7 +17,7 @@ export function makeFailpoint(directory: string | undefined): Failpoint {
   return async (name) => {
     const action = take(join(directory, name));
     if (action === undefined) return;
-    const [verb, argument = ''] = action.split(/ (.*)/s);
+    const [verb = '', argument = ''] = action.split(/ (.*)/s);
     switch (verb) {
       case 'kill': process.kill(process.pid, 'SIGKILL'); await sleep(60_000); return;
       case 'stop': process.kill(process.pid, 'SIGSTOP'); return;

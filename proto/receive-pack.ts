@@ -15,11 +15,13 @@ export interface PushHead {
 
 export interface PushLimits {
   maxCommands: number;
-  /** Bytes of all push options together. */
+  /** Bytes of all push options together, each with the four of its pkt-line. */
   maxPushOptionBytes: number;
 }
 
 const SHALLOW_LIMIT = 100_000;
+/** What a vote can carry; no file system holds a longer one. */
+const MAX_REF_LENGTH = 4_000;
 
 /**
  * Reads commands, shallow lines and push options, and leaves `reader` at the first byte of the pack.
@@ -85,7 +87,8 @@ async function readPushOptions(reader: ByteReader, limits: PushLimits): Promise<
     const packet = await readPacket(reader);
     if (packet.type === 'flush') return options;
     if (packet.type !== 'data') throw new TrivetError('bad_command', { problem: 'only a flush packet ends the push options' });
-    bytes += packet.payload.length;
+    // An empty option costs us memory too, so its line counts with its header.
+    bytes += packet.payload.length + 4;
     if (bytes > limits.maxPushOptionBytes) throw new TrivetError('body_too_large', { what: 'push options', limit: limits.maxPushOptionBytes });
     options.push(decode(packet.payload));
   }
@@ -112,6 +115,7 @@ function parseCommand(line: string, format: ObjectFormat): Command {
   if (before === undefined || after === undefined || ref === '' || !isOid(before, format) || !isOid(after, format)) {
     throw new TrivetError('bad_command', { problem: 'expected "<old id> <new id> <ref>"' });
   }
+  if (ref.length > MAX_REF_LENGTH) throw new TrivetError('bad_command', { problem: 'the ref is too long', limit: MAX_REF_LENGTH });
   return { ref, old: before, new: after };
 }
 

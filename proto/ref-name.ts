@@ -3,17 +3,19 @@ export const HIDDEN_REF_PREFIX = 'refs/trivet/';
 
 /** git itself stores a ref as a file, so a component longer than the file system's 255 bytes (with `.lock`) can't exist. */
 const MAX_COMPONENT_BYTES = 250;
-const MAX_NAME_BYTES = 4000;
+/** So short that every node can store it, however deep its directory lies: paths end at 4,096 bytes. */
+const MAX_NAME_BYTES = 1024;
 
 /**
  * Whether git would accept `name` as the full name of a ref, by the rules of git-check-ref-format(1),
  * plus the two of git-receive-pack: it starts with `refs/`, and has a component after that.
  */
 export function isRefName(name: string): boolean {
-  if (!name.startsWith('refs/') || name.length > MAX_NAME_BYTES) return false;
+  if (!name.startsWith('refs/') || Buffer.byteLength(name) > MAX_NAME_BYTES) return false;
+  // Half a surrogate pair has no bytes of its own: on disk the ref would get another name.
+  if (!name.isWellFormed()) return false;
   if (name.endsWith('/') || name.endsWith('.')) return false;
   if (name.includes('..') || name.includes('@{') || name.includes('//')) return false;
-  // eslint-disable-next-line no-control-regex
   if (/[\x00-\x20\x7f~^:?*[\\]/.test(name)) return false;
   const components = name.split('/');
   return components.length >= 2 && components.every(isComponent);

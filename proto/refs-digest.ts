@@ -22,8 +22,8 @@ export class RefsDigest {
   #bytes: Buffer;
 
   constructor(hex: string = EMPTY_REFS_DIGEST) {
+    if (!/^[0-9a-f]{64}$/.test(hex)) throw new RangeError(`a refs digest has ${BYTES * 2} hexadecimal digits`);
     this.#bytes = Buffer.from(hex, 'hex');
-    if (this.#bytes.length !== BYTES) throw new RangeError(`a refs digest has ${BYTES * 2} hexadecimal digits`);
   }
 
   /** Adds a ref with this value, or takes it out when it is in. */

@@ -71,9 +71,11 @@ export class Settings {
       this.fault(key, 'is required');
       return [];
     }
-    return value.split(',').map((part) => part.trim()).filter((part) => part !== '').flatMap((part) => {
-      if (URL.canParse(part) && /^https?:$/.test(new URL(part).protocol)) return [part.replace(/\/+$/, '')];
-      this.fault(key, `"${part}" is not an http URL`);
+    const parts = value.split(',').map((part) => part.trim()).filter((part) => part !== '');
+    if (parts.length === 0) this.fault(key, 'is required');
+    return parts.flatMap((part) => {
+      if (isBaseUrl(part)) return [part.replace(/\/+$/, '')];
+      this.fault(key, `"${part}" is not an http URL without a path`);
       return [];
     });
   }
@@ -100,6 +102,12 @@ export class Settings {
     const value = this.#environment[key];
     return value === undefined || value === '' ? undefined : value;
   }
+}
+
+function isBaseUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, pathname, search, hash } = new URL(text);
+  return /^https?:$/.test(protocol) && /^\/*$/.test(pathname) && search === '' && hash === '';
 }
 
 /** Levenshtein distance: how many letters have to be added, taken away or changed. */

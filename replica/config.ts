@@ -46,12 +46,14 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
   if (token !== '' && token.length < 16) settings.fault('TRIVET_TOKEN', 'must have at least 16 characters');
   const failpoints = settings.optionalText('TRIVET_FAILPOINTS');
   if (failpoints !== undefined && environment['NODE_ENV'] !== 'test') settings.fault('TRIVET_FAILPOINTS', 'is for tests only (NODE_ENV=test)');
+  const url = settings.text('TRIVET_URL', `http://${host}:${port}`).replace(/\/+$/, '');
+  if (!/^https?:\/\/[^/?#]+$/.test(url) || !URL.canParse(url)) settings.fault('TRIVET_URL', 'must be an http URL without a path');
   const milliseconds = { min: 1, max: 86_400_000, unit: 'milliseconds' };
   const config: ReplicaConfig = {
     node,
     host,
     port,
-    url: settings.text('TRIVET_URL', `http://${host}:${port}`).replace(/\/+$/, ''),
+    url,
     controllers: settings.urls('TRIVET_CONTROLLERS'),
     token,
     directory: resolve(settings.text('TRIVET_DIRECTORY')),

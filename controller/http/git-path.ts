@@ -46,7 +46,7 @@ export function repositoryName(encoded: string): string {
   try {
     name = decodeURIComponent(encoded);
   } catch (error) {
-    throw new TrivetError('bad_repository_name', { name: encoded }, { cause: error });
+    throw new TrivetError('bad_repository_name', { name: encoded.slice(0, 300) }, { cause: error });
   }
   if (name.endsWith('.git')) name = name.slice(0, -4);
   if (!isRepositoryName(name)) throw new TrivetError('bad_repository_name', { name: name.slice(0, 300) });

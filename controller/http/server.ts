@@ -19,6 +19,8 @@ const CONNECTIONS_CHECK_MS = 5_000;
 /** How long the rest of a refused body is read and thrown away. */
 const DISCARD_MS = 10_000;
 const MAX_HEADER_BYTES = 16 * 1024;
+/** Whatever comes as a body with these is not read. */
+const BODILESS = ['GET', 'HEAD'];
 const GIT_ROUTE = '/git/*';
 
 /** The controller's HTTP service: git under `/git/`, REST under `/api/`, what nodes ask under `/internal/`. */
@@ -35,12 +37,15 @@ export function makeServer(context: ControllerContext): FastifyInstance {
       headersTimeout: headersMs, connectionsCheckingInterval: Math.min(headersMs, CONNECTIONS_CHECK_MS), maxHeaderSize: MAX_HEADER_BYTES,
     },
     routerOptions: { maxParamLength: 2_000 },
+    // What the framework refuses before there is a route, such as a URL that can't be decoded.
+    frameworkErrors: (error, request, reply) => { void answerError(error, request, reply as unknown as FastifyReply); },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
   });
   app.setErrorHandler(answerError);
+  app.removeContentTypeParser('text/plain');
   app.setNotFoundHandler(async (_request, reply) => reply.code(404).send(new TrivetError('not_found').toJSON()));
   app.addHook('preParsing', async (request, _reply, payload) => (
-    isGit(request) || request.raw.complete ? payload : withinDeadline(payload, bodyIdleMs)));
+    isGit(request) || BODILESS.includes(request.method) ? payload : withinDeadline(payload, bodyIdleMs)));
   void app.register(async (git) => {
     // Git bodies are streams, whatever their type says; each request checks the type itself.
     git.removeAllContentTypeParsers();
@@ -76,14 +81,17 @@ async function answerError(error: FastifyError, request: FastifyRequest, reply: 
 }
 
 function isGit(request: FastifyRequest): boolean {
-  return request.routeOptions.url === GIT_ROUTE;
+  return request.routeOptions?.url === GIT_ROUTE || request.url.startsWith('/git/');
 }
 
 /** A body that is read whole, and has to be there by then. A git body is read by whoever handles it, who has limits of his own. */
 function withinDeadline(payload: Readable, deadlineMs: number): Readable {
   const body = new PassThrough();
   const timer = setTimeout(() => body.destroy(new TrivetError('body_too_slow', { deadlineMs })), deadlineMs);
+  // Not every route reads its body: a GET's is at its end without ever being closed, and nobody listens for its error.
+  payload.once('end', () => clearTimeout(timer));
   body.once('close', () => clearTimeout(timer));
+  body.on('error', () => {});
   payload.once('error', (error) => body.destroy(error));
   payload.pipe(body);
   return body;

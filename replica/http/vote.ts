@@ -19,6 +19,7 @@ export function registerVote(app: FastifyInstance, context: ReplicaContext): voi
   app.post<{ Params: { repository: string } }>('/repositories/:repository/vote', async (request, reply): Promise<VoteAnswer> => {
     const { repository } = request.params;
     if (!isId(repository)) throw new TrivetError('bad_request', { problem: 'not a repository id' });
+    if (request.body === undefined) throw new TrivetError('bad_request', { problem: 'not a vote' });
     const signal = requestSignal(reply);
     // The controller bounds pushes itself; what comes on top of this line is a fault, not load.
     if (votes.size > context.config.maxConcurrentVotes) throw new TrivetError('too_busy', { waiting: votes.size });
@@ -41,7 +42,15 @@ export function registerVote(app: FastifyInstance, context: ReplicaContext): voi
 async function readHeader(reader: ByteReader): Promise<VoteHeader> {
   const length = (await reader.read(4)).readUInt32BE();
   if (length > MAX_HEADER_BYTES) throw new TrivetError('bad_request', { problem: 'the header is too long', length });
-  const message: unknown = JSON.parse((await reader.read(length)).toString('utf8'));
+  const message = parseJson((await reader.read(length)).toString('utf8'));
   if (!header.Check(message)) throw new TrivetError('bad_request', { problem: 'not a vote header' });
   return message;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new TrivetError('bad_request', { problem: (error as Error).message }, { cause: error });
+  }
 }
