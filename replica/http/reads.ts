@@ -1,3 +1,5 @@
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { isId } from '@trivet/proto/id.ts';
@@ -12,6 +14,7 @@ import { requestSignal } from './request-signal.ts';
 
 /** Larger than any negotiation git produces; the controller has its own, smaller limit. */
 const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
+const gunzipWhole = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip);
 
 /**
  * What stock git could ask of this node directly: `info/refs` and `git-upload-pack` under `/repositories/<id>`.
@@ -30,7 +33,7 @@ export function registerReads(app: FastifyInstance, context: ReplicaContext): vo
   });
 
   app.addContentTypeParser('application/x-git-upload-pack-request', { parseAs: 'buffer', bodyLimit: MAX_REQUEST_BYTES },
-    (_request, body, done) => done(null, body));
+    async (request: FastifyRequest, body: Buffer) => decoded(request.headers['content-encoding'] ?? 'identity', body));
   app.post<{ Params: { repository: string } }>('/repositories/:repository/git-upload-pack', async (request, reply) => {
     const signal = requestSignal(reply);
     await counted(context, 'upload-pack', () => withReplica(request, context, async (replica) => {
@@ -43,6 +46,18 @@ export function registerReads(app: FastifyInstance, context: ReplicaContext): vo
     }));
     return reply;
   });
+}
+
+/** git gzips a request of more than 1,024 bytes. A controller has unpacked it already; a git that asks this node has not. */
+async function decoded(encoding: string, body: Buffer): Promise<Buffer> {
+  if (encoding === 'identity') return body;
+  if (encoding !== 'gzip' && encoding !== 'x-gzip') throw new TrivetError('unsupported_encoding', { encoding });
+  try {
+    return await gunzipWhole(body, { maxOutputLength: MAX_REQUEST_BYTES });
+  } catch (error) {
+    const tooLarge = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
+    throw tooLarge ? new TrivetError('body_too_large', { limit: MAX_REQUEST_BYTES }) : new TrivetError('bad_encoding', {}, { cause: error });
+  }
 }
 
 /** The generation a read must not fall behind; 0 when the request names none. */

@@ -27,7 +27,8 @@ export async function judgeCommands(
 
 async function judge(command: Command, policy: Policy, facts: ObjectFacts): Promise<Verdict> {
   if (isHiddenRef(command.ref)) return 'deny updating a hidden ref';
-  if (!isRefName(command.ref)) return 'funny refname';
+  // git-receive-pack refuses refs/x as well; refs/heads as a ref would keep every branch from coming into being.
+  if (!isRefName(command.ref) || command.ref.split('/').length < 3) return 'funny refname';
   if (isZeroOid(command.new)) return policy.denyDeletes ? 'deletion prohibited' : OK;
   const type = facts.typeOf(command.new);
   if (type === undefined) return 'missing necessary objects';
