@@ -26,7 +26,10 @@ const REASON_TABLE: [name: string, candidates: Candidate[], order: string[], rea
   ['the only current one is asked', [quiet], ['a'], 'only_current'],
   ['equal ones take turns', [quiet, { ...quiet, node: 'b' }], ['b', 'a'], 'equal_scores'],
   ['nearly equal ones take turns as well', [quiet, { ...quiet, node: 'b', latencyMs: 2.4 }], ['b', 'a'], 'equal_scores'],
-  ['one that is clearly worse gets no turn', [quiet, { ...quiet, node: 'b' }, { ...quiet, node: 'c', latencyMs: 20 }], ['b', 'a', 'c'], 'equal_scores'],
+  [
+    'one that is clearly worse gets no turn', [quiet, { ...quiet, node: 'b' }, { ...quiet, node: 'c', latencyMs: 20 }],
+    ['b', 'a', 'c'], 'equal_scores',
+  ],
 ];
 
 for (const [name, candidates, order, reason] of REASON_TABLE) {
@@ -49,11 +52,14 @@ test('reads spread evenly over equal nodes', (t) => {
 
 const candidate = fc.record({
   node: fc.uuid(), latencyMs: fc.double({ min: 0, max: 1e4, noNaN: true }), inFlight: fc.nat({ max: 100 }),
-  errorRate: fc.double({ min: 0, max: 1, noNaN: true }), load: fc.double({ min: 0, max: 50, noNaN: true }), diskFree: fc.double({ min: 0, max: 1, noNaN: true }),
+  errorRate: fc.double({ min: 0, max: 1, noNaN: true }),
+  load: fc.double({ min: 0, max: 50, noNaN: true }),
+  diskFree: fc.double({ min: 0, max: 1, noNaN: true }),
 });
 
 test('every current replica is asked exactly once, and none before one that is clearly better', (t) => {
-  fc.assert(fc.property(fc.uniqueArray(candidate, { selector: ({ node }) => node, maxLength: 7 }), fc.nat(), (candidates, turn) => {
+  const several = fc.uniqueArray(candidate, { selector: ({ node }) => node, maxLength: 7 });
+  fc.assert(fc.property(several, fc.nat(), (candidates, turn) => {
     const { order } = rank(candidates, turn);
     t.deepEqual([...order].sort(), candidates.map(({ node }) => node).sort());
     const scores = order.map((node) => score(candidates.find((each) => each.node === node)!));

@@ -196,7 +196,8 @@ export class Coordinator {
     }
     present.forEach((entry, i) => {
       const outcome = outcomes[i]!;
-      const votesLeft = outcome.outcome === 'failed' || (outcome.outcome === 'committed' && outcome.copies === 0);
+      // A node that voted and didn't promise still holds its vote: a commit without it takes only the others' away.
+      const votesLeft = outcome.outcome === 'failed' || (outcome.outcome === 'committed' && outcome.copies < entry.winners.length);
       if (votesLeft) this.#ports.forget(repository, entry.winners, entry.transaction);
       entry.finish(outcome);
     });

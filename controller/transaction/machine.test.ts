@@ -7,10 +7,12 @@ import { quorumOf } from './quorum.ts';
 const NODES = ['a', 'b', 'c'];
 
 // Events, as a script writes them.
-const promise = (node: string, after = 'x', promised = true): BatchEvent => ({ type: 'prepared', node, answer: answer(after, promised) });
+const promise = (node: string, after = 'x', promised = true): BatchEvent => (
+  { type: 'prepared', node, answer: answer(after, promised) });
 const refuse = (node: string, code = 'replica_busy'): BatchEvent => ({ type: 'prepare-failed', node, code });
 const decided = (decision: 'committed' | 'refused' | 'unknown'): BatchEvent => ({ type: 'decided', decision });
-const commit = (node: string, digest = 'x', generation = 2): BatchEvent => ({ type: 'committed', node, position: { generation, digest } });
+const commit = (node: string, digest = 'x', generation = 2): BatchEvent => (
+  { type: 'committed', node, position: { generation, digest } });
 const silent = (node: string): BatchEvent => ({ type: 'commit-failed', node });
 const graceOver: BatchEvent = { type: 'grace-over' };
 
@@ -41,12 +43,14 @@ const SCRIPTS: [name: string, configured: number, participants: string[], script
     [commit('a')], [commit('b'), 'finish committed 2'],
   ]],
   ['undoes a promise that comes while the others commit', 3, NODES, [
-    [promise('a')], [promise('b'), 'start-grace prepare'], [graceOver, 'abort c', 'decide a b'], [decided('committed'), 'commit a b'],
+    [promise('a')], [promise('b'), 'start-grace prepare'], [graceOver, 'abort c', 'decide a b'],
+    [decided('committed'), 'commit a b'],
     [promise('c'), 'abort c'],
     [commit('a')], [commit('b'), 'finish committed 2'],
   ]],
   ['undoes a promise that comes after the end', 3, NODES, [
-    [promise('a')], [promise('b'), 'start-grace prepare'], [graceOver, 'abort c', 'decide a b'], [decided('refused'), 'abort a b', 'finish refused'],
+    [promise('a')], [promise('b'), 'start-grace prepare'], [graceOver, 'abort c', 'decide a b'],
+    [decided('refused'), 'abort a b', 'finish refused'],
     [promise('c'), 'abort c'],
   ]],
   ['does not wait for a grace when the third has refused', 3, NODES, [
@@ -99,33 +103,39 @@ const SCRIPTS: [name: string, configured: number, participants: string[], script
     [promise('a')],
   ]],
   ['calls a straggler outdated before it finishes', 3, NODES, [
-    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'], [decided('committed'), 'commit a b c'],
+    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'],
+    [decided('committed'), 'commit a b c'],
     [commit('a')], [commit('c'), 'start-grace commit'],
     [graceOver, 'mark outdated b', 'finish committed 3'],
     [commit('b')],
   ]],
   ['calls a node outdated whose commit failed', 3, NODES, [
-    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'], [decided('committed'), 'commit a b c'],
+    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'],
+    [decided('committed'), 'commit a b c'],
     [silent('b')], [commit('a')],
     [commit('c'), 'mark outdated b', 'finish committed 3'],
   ]],
   ['calls a node diverged that has other refs after the commit', 3, NODES, [
-    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'], [decided('committed'), 'commit a b c'],
+    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'],
+    [decided('committed'), 'commit a b c'],
     [commit('a')], [commit('b', 'z')],
     [commit('c'), 'mark diverged b', 'finish committed 3'],
   ]],
   ['calls a node diverged that did not get as far as it promised', 3, NODES, [
-    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'], [decided('committed'), 'commit a b c'],
+    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'],
+    [decided('committed'), 'commit a b c'],
     [commit('a')], [commit('b', 'x', 1)],
     [commit('c'), 'mark diverged b', 'finish committed 3'],
   ]],
   ['accepts a node that is further already, whatever its digest', 3, NODES, [
-    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'], [decided('committed'), 'commit a b c'],
+    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'],
+    [decided('committed'), 'commit a b c'],
     [commit('a')], [commit('b', 'z', 3), 'start-grace commit'],
     [commit('c'), 'finish committed 3'],
   ]],
   ['stays a success when no node can say that it committed, and calls none of them outdated', 3, NODES, [
-    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'], [decided('committed'), 'commit a b c'],
+    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'],
+    [decided('committed'), 'commit a b c'],
     [silent('a')], [silent('b')], [silent('c'), 'finish committed 3'],
   ]],
   ['does not count a grace that was never started', 3, NODES, [
@@ -140,7 +150,8 @@ const SCRIPTS: [name: string, configured: number, participants: string[], script
   ['hears the same thing twice without doing it twice', 3, NODES, [
     [promise('a')], [promise('a')], [promise('b'), 'start-grace prepare'], [promise('b')], [promise('c'), 'decide a b c'],
     [promise('c')], [decided('committed'), 'commit a b c'], [decided('committed')],
-    [commit('a')], [commit('a')], [commit('b'), 'start-grace commit'], [promise('a')], [commit('b')], [commit('c'), 'finish committed 3'],
+    [commit('a')], [commit('a')], [commit('b'), 'start-grace commit'], [promise('a')], [commit('b')],
+    [commit('c'), 'finish committed 3'],
     [commit('c')], [promise('b')], [decided('refused')], [graceOver],
   ]],
   ['needs three of five', 5, ['a', 'b', 'c', 'd', 'e'], [
@@ -163,7 +174,9 @@ for (const [name, configured, participants, script] of SCRIPTS) {
   });
 }
 
-const OTHER = { before: 'y', after: 'y', generation: 3, head: 'refs/heads/y', promised: false, verdicts: [['no']] } satisfies PrepareAnswer;
+const OTHER: PrepareAnswer = {
+  before: 'y', after: 'y', generation: 3, head: 'refs/heads/y', promised: false, verdicts: [['no']],
+};
 for (const part of Object.keys(OTHER) as (keyof PrepareAnswer)[]) {
   test(`promises that differ in ${part} make no quorum`, (t) => {
     let [state] = startBatch({ configured: 3, participants: ['a', 'b'] });
@@ -228,24 +241,27 @@ function violations(world: World, machine: typeof step): string[] {
     if (results > 0 && effect.type !== 'abort') wrong.push(`${spell(effect)} after the end`);
     switch (effect.type) {
       case 'prepare':
-        for (const node of effect.nodes) possible.push((how) => [promise(node), promise(node, 'y'), refuse(node), promise(node)][how % 4]!);
+        for (const node of effect.nodes) {
+          possible.push((how) => [promise(node), promise(node, 'y'), refuse(node), promise(node)][how % 4]!);
+        }
         break;
       case 'start-grace': possible.push(() => graceOver); break;
       case 'decide':
         if (agreed !== undefined) wrong.push('decided twice');
         agreed = effect.agreed;
-        for (const node of effect.agreed.promised) if (promises.get(node) !== effect.agreed.answer.after) wrong.push(`${node} never promised that`);
-        if (new Set(effect.agreed.promised).size < quorumOf(world.configured)) wrong.push('decided without a quorum');
+        for (const node of agreed.promised) if (promises.get(node) !== agreed.answer.after) wrong.push(`${node} never promised that`);
+        if (new Set(agreed.promised).size < quorumOf(world.configured)) wrong.push('decided without a quorum');
         possible.push((how) => decided((['committed', 'committed', 'refused', 'unknown'] as const)[how % 4]!));
         break;
       case 'commit':
         if (decision !== 'committed') wrong.push('committed what was not decided');
-        for (const node of effect.nodes) possible.push((how) => [commit(node, agreed!.answer.after), silent(node), commit(node, 'z')][how % 3]!);
+        for (const node of effect.nodes) {
+          possible.push((how) => [commit(node, agreed!.answer.after), silent(node), commit(node, 'z')][how % 3]!);
+        }
         break;
       case 'abort':
-        for (const node of effect.nodes) {
-          if ((decision === 'committed' || decision === 'unknown') && agreed!.promised.includes(node)) wrong.push(`aborted ${node} after the decision`);
-        }
+        if (decision !== 'committed' && decision !== 'unknown') break;
+        for (const node of effect.nodes) if (agreed!.promised.includes(node)) wrong.push(`aborted ${node} after the decision`);
         break;
       case 'mark': for (const node of effect.nodes) marked.add(node); break;
       case 'finish':
@@ -253,7 +269,7 @@ function violations(world: World, machine: typeof step): string[] {
         if (effect.result.outcome === 'committed') {
           if (decision !== 'committed') wrong.push('a success that was not decided');
           const missing = agreed!.promised.filter((node) => !committed.has(node) && !marked.has(node));
-          if (committed.size >= quorumOf(world.configured) && missing.length > 0) wrong.push(`finished with ${missing.join(' ')} neither committed nor marked`);
+          if (committed.size >= quorumOf(world.configured) && missing.length > 0) wrong.push(`${missing.join(' ')} not marked`);
         }
     }
   };

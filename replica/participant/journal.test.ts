@@ -1,0 +1,183 @@
+import { appendFileSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import test, { type ExecutionContext } from 'ava';
+import fc from 'fast-check';
+import { newId } from '@trivet/proto/id.ts';
+import { Journal, parseJournal, type JournalRecord, type PromiseRecord } from './journal.ts';
+
+test('what was appended is read again, in order, by the next start', async (t) => {
+  const { directory, journal } = await openJournal(t);
+  const records: JournalRecord[] = [
+    promise(), { kind: 'committed', repository: 'r', batch: 'b' }, { kind: 'restart', repository: 'r' },
+  ];
+  for (const record of records) await journal.append(record, true);
+  await journal.close();
+  t.deepEqual(await reader(directory).read(), records);
+});
+
+test('appends of one turn of the event loop share one write', async (t) => {
+  const { directory, journal } = await openJournal(t);
+  const records = Array.from({ length: 50 }, () => promise());
+  await Promise.all(records.map((record) => journal.append(record, true)));
+  t.deepEqual(parseJournal(onlyFile(directory)), records);
+  t.is(journal.bytes, Buffer.byteLength(onlyFile(directory)));
+});
+
+test('however much of the last write a crash leaves, what is read is a beginning of what was written', (t) => {
+  const text = fc.string({ unit: 'grapheme' });
+  const records = fc.array(fc.record({ repository: text, batch: text }), { minLength: 1, maxLength: 6 });
+  fc.assert(fc.property(records, fc.nat(), (written, cut) => {
+    const all = written.map((each): JournalRecord => ({ kind: 'committed', ...each }));
+    const bytes = Buffer.from(all.map(lineOf).join(''));
+    const read = parseJournal(bytes.subarray(0, cut % (bytes.length + 1)).toString('utf8'));
+    t.deepEqual(read, all.slice(0, read.length));
+    t.deepEqual(parseJournal(bytes.toString('utf8')), all);
+  }));
+});
+
+test('reading stops at a line that was damaged, and believes nothing behind it', (t) => {
+  const records = [promise(), promise(), promise()];
+  const lines = records.map(lineOf);
+  for (const position of [0, 8, 9, 40, lines[1]!.length - 2]) {
+    const damaged = Buffer.from(lines[1]!);
+    damaged[position]! ^= 1;
+    t.deepEqual(parseJournal([lines[0], damaged.toString('latin1'), lines[2]].join('')), records.slice(0, 1));
+  }
+  t.deepEqual(parseJournal(`${lines[0]}${'\0'.repeat(200)}`), records.slice(0, 1), 'zero bytes, as ext4 leaves them');
+});
+
+test('a new file begins with the promises without an outcome, and the old one is deleted after a flush', async (t) => {
+  const steps: string[] = [];
+  const { directory, journal } = await openJournal(t, async (folder) => {
+    steps.push(`flush with ${readdirSync(folder).length} files`);
+  });
+  const [kept, done] = [promise(), promise()];
+  steps.length = 0;
+  const outcome: JournalRecord = { kind: 'committed', repository: 'r', batch: done.batch };
+  for (const record of [kept, done, outcome]) await journal.append(record, true);
+  await journal.rotate(() => [kept]);
+  t.deepEqual(steps, ['flush with 2 files']);
+  t.deepEqual(parseJournal(onlyFile(directory)), [kept]);
+  const next = promise();
+  await journal.append(next, true);
+  await journal.close();
+  t.deepEqual(await reader(directory).read(), [kept, next]);
+});
+
+test('a crash between the new file and the deletion of the old leaves both, and nothing is lost', async (t) => {
+  const saved = mkdtempSync(join(tmpdir(), 'trivet-journal-'));
+  t.teardown(() => rmSync(saved, { recursive: true }));
+  const { journal } = await openJournal(t, async (directory) => {
+    for (const name of readdirSync(directory)) copyFileSync(join(directory, name), join(saved, name));
+  });
+  const [kept, done] = [promise(), promise()];
+  for (const record of [kept, done]) await journal.append(record, true);
+  await journal.rotate(() => [kept]);
+  t.deepEqual(await reader(saved).read(), [kept, done, kept]);
+});
+
+test('when the flush fails the old file stays', async (t) => {
+  let broken = false;
+  const { directory, journal } = await openJournal(t, async () => { if (broken) throw new Error('the disk is gone'); });
+  const record = promise();
+  await journal.append(record, true);
+  broken = true;
+  await t.throwsAsync(journal.rotate(() => []), { message: 'the disk is gone' });
+  await journal.close();
+  t.deepEqual(await reader(directory).read(), [record]);
+});
+
+test('a promise that is made while the journal changes files is in one of them', async (t) => {
+  const { directory, journal } = await openJournal(t);
+  const held: PromiseRecord[] = [];
+  const make = async () => {
+    const record = promise();
+    held.push(record);
+    await journal.append(record, true);
+  };
+  const making = (async () => { for (let i = 0; i < 30; i++) await Promise.all([make(), make()]); })();
+  for (let i = 0; i < 8; i++) await journal.rotate(() => [...held]);
+  await making;
+  await journal.close();
+  const read = new Set((await reader(directory).read()).map((record) => (record as PromiseRecord).batch));
+  t.deepEqual(held.filter((record) => !read.has(record.batch)), []);
+});
+
+test('control: a promise that nobody carries over is lost with the old file', async (t) => {
+  const { directory, journal } = await openJournal(t);
+  await journal.append(promise(), true);
+  await journal.rotate(() => []);
+  await journal.close();
+  t.deepEqual(await reader(directory).read(), []);
+});
+
+test('after a failed write every append fails with disk_failure, for the disk holds nobody knows what', async (t) => {
+  const { journal } = await openJournal(t);
+  await journal.close();
+  await t.throwsAsync(journal.append(promise(), true), { code: 'disk_failure' });
+  await t.throwsAsync(journal.append(promise(), false), { code: 'disk_failure' });
+});
+
+test('files that are not of the journal are left alone', async (t) => {
+  const { directory, journal } = await openJournal(t);
+  writeFileSync(join(directory, 'note.txt'), 'mine');
+  const record = promise();
+  await journal.append(record, true);
+  await journal.rotate(() => [record]);
+  await journal.close();
+  t.is(readFileSync(join(directory, 'note.txt'), 'utf8'), 'mine');
+  t.deepEqual(await reader(directory).read(), [record]);
+});
+
+test('an old file that ends torn does not hide the file after it', async (t) => {
+  const { directory, journal } = await openJournal(t);
+  const first = promise();
+  await journal.append(first, true);
+  await journal.close();
+  appendFileSync(join(directory, readdirSync(directory)[0]!), '12345678 {"kind":"prom');
+  const next = reader(directory);
+  t.deepEqual(await next.read(), [first]);
+  await next.rotate(() => [first]);
+  const second = promise();
+  await next.append(second, true);
+  await next.close();
+  t.deepEqual(await reader(directory).read(), [first, second]);
+});
+
+async function openJournal(t: ExecutionContext, flush: (directory: string) => Promise<void> = async () => {}) {
+  const directory = mkdtempSync(join(tmpdir(), 'trivet-journal-'));
+  const journal = new Journal(directory, () => flush(directory));
+  t.teardown(async () => {
+    await journal.close();
+    rmSync(directory, { recursive: true });
+  });
+  t.deepEqual(await journal.read(), []);
+  await journal.rotate(() => []);
+  return { directory, journal };
+}
+
+function reader(directory: string): Journal {
+  return new Journal(directory, async () => {});
+}
+
+function promise(): PromiseRecord {
+  const position = (generation: number) => ({ generation, digest: String(generation).repeat(64) });
+  return {
+    kind: 'promise', repository: 'r', batch: newId(), transactions: [newId()], before: position(1), after: position(2),
+    change: { updates: [{ ref: 'refs/heads/grün', old: 'b'.repeat(40), new: 'a'.repeat(40) }] },
+  };
+}
+
+/** A record as the journal writes it. */
+function lineOf(record: JournalRecord): string {
+  const json = JSON.stringify(record);
+  return `${crc32(json).toString(16).padStart(8, '0')} ${json}\n`;
+}
+
+function onlyFile(directory: string): string {
+  const [name, ...others] = readdirSync(directory);
+  if (others.length > 0) throw new Error(`more than one file: ${others.join(' ')}`);
+  return readFileSync(join(directory, name!), 'utf8');
+}
