@@ -18,6 +18,8 @@ export interface ReplicaConfig {
   maxPackBytes: number;
   maxGitProcesses: number;
   maxWaitingGitProcesses: number;
+  /** Disk for answers to clones that come again; 0 switches the cache off. */
+  responseCacheBytes: number;
   maxConcurrentVotes: number;
   maxOpenReplicas: number;
   /** How long a read or a vote waits for a commit in flight. */
@@ -63,6 +65,7 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
     maxPackBytes: settings.integer('TRIVET_MAX_PACK_BYTES', 10 * 1024 * MIB, { min: KIB, max: TIB, unit: 'bytes' }),
     maxGitProcesses: settings.integer('TRIVET_MAX_GIT_PROCESSES', 32, { min: 1, max: 10_000, unit: 'processes' }),
     maxWaitingGitProcesses: settings.integer('TRIVET_MAX_WAITING_GIT_PROCESSES', 256, { min: 0, max: 100_000, unit: 'requests' }),
+    responseCacheBytes: settings.integer('TRIVET_RESPONSE_CACHE_BYTES', 1024 * MIB, { min: 0, max: TIB, unit: 'bytes' }),
     maxConcurrentVotes: settings.integer('TRIVET_MAX_CONCURRENT_VOTES', 64, { min: 1, max: 10_000, unit: 'votes' }),
     maxOpenReplicas: settings.integer('TRIVET_MAX_OPEN_REPLICAS', 10_000, { min: 1, max: 10_000_000, unit: 'replicas' }),
     catchUpMs: settings.integer('TRIVET_CATCH_UP_MS', 2_000, milliseconds),

@@ -38,7 +38,7 @@ export function registerReads(app: FastifyInstance, context: ReplicaContext): vo
     const signal = requestSignal(reply);
     await counted(context, 'upload-pack', () => withReplica(request, context, async (replica) => {
       const { stream, done } = await uploadPack({
-        served: serve(replica, context), gitProtocol: gitProtocol(request), body: request.body as Buffer, signal, limiter: context.uploadPacks,
+        served: serve(replica, context), gitProtocol: gitProtocol(request), body: request.body as Buffer, signal, limiter: context.uploadPacks, cache: context.responses,
       });
       await reply.type('application/x-git-upload-pack-result').send(stream);
       const { ok, reason } = await done;

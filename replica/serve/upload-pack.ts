@@ -5,6 +5,7 @@ import { answerLsRefs, parseLsRefs } from './ls-refs.ts';
 import { protocolVersion } from './protocol-version.ts';
 import { packetText, requestPackets, type RequestPacket } from './request-packets.ts';
 import { isErrorAnswer, uploadPackFault } from './upload-pack-fault.ts';
+import { cacheKey, type ResponseCache } from './response-cache.ts';
 import type { Served } from './served.ts';
 import type { UploadPackLimiter } from './upload-pack-limiter.ts';
 
@@ -18,6 +19,8 @@ export interface UploadPackRequest {
   signal: AbortSignal;
   /** Bounds the git processes; what is answered from memory doesn't wait. */
   limiter?: UploadPackLimiter;
+  /** Keeps the answers to clones that come again. */
+  cache?: ResponseCache;
 }
 
 export interface UploadPackResponse {
@@ -43,6 +46,12 @@ export async function uploadPack(request: UploadPackRequest): Promise<UploadPack
   const packets = requestPackets(request.body);
   const fromMemory = await answerFromMemory(request, packets);
   if (fromMemory !== undefined) return { stream: streamOf(fromMemory), done: Promise.resolve({ ok: true }) };
+  const { served, cache } = request;
+  const key = cache && cacheKey(served.gitDir, served.refs.digest, request.gitProtocol, request.body, packets);
+  return cache === undefined || key === undefined ? answerInTurn(request) : cache.answer(key, () => answerInTurn(request));
+}
+
+async function answerInTurn(request: UploadPackRequest): Promise<UploadPackResponse> {
   const { limiter, signal } = request;
   if (limiter === undefined) return answerFromGit(request);
   return new Promise((resolve, reject) => {
