@@ -13,6 +13,7 @@ import { InDoubt } from './participant/in-doubt.ts';
 import { Ingest } from './quarantine/ingest.ts';
 import { Repair } from './repair/repair.ts';
 import { Replicas } from './repository/replicas.ts';
+import { ResponseCache } from './serve/response-cache.ts';
 import { UploadPackLimiter } from './serve/upload-pack-limiter.ts';
 
 /** Votes one replica keeps at most: far more than a controller lets run on one repository, and still bounded. */
@@ -38,6 +39,7 @@ export interface ReplicaContext {
   controllers: Controllers;
   repair: Repair;
   uploadPacks: UploadPackLimiter;
+  responses: ResponseCache;
 }
 
 export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): ReplicaContext {
@@ -62,10 +64,13 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
     },
     unanswered: (repository, batch, code) => log.warn({ repository, batch, code }, 'nobody knows the decision on a promise yet'),
   });
-  const repair = new Repair(replicas, journal, config.token, flush);
+  const repair = new Repair(replicas, journal, config.token, flush, (gitDir) => readers.refresh(gitDir));
   const uploadPacks = new UploadPackLimiter({ concurrency: config.maxGitProcesses, maxWaiting: config.maxWaitingGitProcesses });
+  const responses = new ResponseCache(join(config.directory, 'cache'), {
+    maxBytes: config.responseCacheBytes, maxEntryBytes: Math.floor(config.responseCacheBytes / 4),
+  });
   return {
-    config, boot: newId(), ready: false, log, metrics, failpoint, replicas, journal, readers, participant, inDoubt, controllers, repair, uploadPacks,
+    config, boot: newId(), ready: false, log, metrics, failpoint, replicas, journal, readers, participant, inDoubt, controllers, repair, uploadPacks, responses,
   };
 }
 

@@ -4,14 +4,21 @@ import type { ObjectType } from './object-reader.ts';
 /** About 1 MiB for a repository. */
 const MAX_OBJECTS = 8192;
 const MAX_JUDGED = 1024;
+/** An id, its place in the map and what it stands for. */
+const ENTRY_BYTES = 128;
 
 /**
  * Objects that are known to be in a repository's store, least recently used forgotten first: what need not be asked
- * again. True as long as nothing is pruned; whoever prunes drops the repository's reader.
+ * again. True as long as nothing is pruned; whoever prunes drops the repository from `ObjectReaders`.
  */
 export class KnownObjects {
   readonly #types = new Map<Oid, ObjectType>();
   readonly #judged = new Map<string, true>();
+
+  /** About how many bytes of memory are in use. */
+  get bytes(): number {
+    return (this.#types.size + this.#judged.size) * ENTRY_BYTES;
+  }
 
   typeOf(oid: Oid): ObjectType | undefined {
     const type = this.#types.get(oid);

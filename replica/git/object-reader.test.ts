@@ -5,8 +5,9 @@ import test, { type ExecutionContext } from 'ava';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { OBJECT_FORMATS, type ObjectFormat, type Oid } from '@trivet/proto/object-format.ts';
 import { createTestRepository } from '../quarantine/test-pack.ts';
+import { ContentsTooLargeError } from './contents-too-large.ts';
 import { KnownObjects } from './known-objects.ts';
-import { ContentsTooLargeError, ObjectReader, ObjectReaders } from './object-reader.ts';
+import { ObjectReader, ObjectReaders } from './object-reader.ts';
 import { runGit, running } from './process.ts';
 
 async function setUp(t: ExecutionContext, format: ObjectFormat = 'sha1') {
@@ -124,12 +125,29 @@ test.serial('the pool keeps the processes that were used last, and shutting down
 test.serial('dropping a repository forgets what was known of it', async (t) => {
   const { gitDir } = await setUp(t);
   const readers = new ObjectReaders({ maxProcesses: 2, idleMs: 60_000 });
-  const before = readers.get(gitDir, 'sha1');
+  const reader = readers.get(gitDir, 'sha1');
+  const before = readers.store(gitDir, 'sha1');
   before.known.add('ab'.repeat(20), 'blob');
   readers.drop(gitDir);
   t.is(before.known.typeOf('ab'.repeat(20)), undefined);
-  t.not(readers.get(gitDir, 'sha1'), before);
+  t.not(readers.store(gitDir, 'sha1'), before);
+  t.not(readers.get(gitDir, 'sha1'), reader);
   await readers.closeAll();
+});
+
+test.serial('the store that was used last keeps its memory, the others give theirs back', async (t) => {
+  const readers = new ObjectReaders({ maxProcesses: 2, idleMs: 60_000, maxStoreBytes: 3000 });
+  const places = [await setUp(t), await setUp(t), await setUp(t)];
+  const stores = places.map(({ gitDir }) => readers.store(gitDir, 'sha1'));
+  for (const [i, store] of stores.entries()) {
+    await store.types(['ab'.repeat(20)]);
+    store.known.add('ab'.repeat(20), 'blob');
+    t.is(readers.store(places[i]!.gitDir, 'sha1'), store);
+  }
+  t.deepEqual(stores.map((store) => store.bytes > 0), [false, true, true]);
+  t.deepEqual(stores.map((store) => store.known.typeOf('ab'.repeat(20))), [undefined, 'blob', 'blob']);
+  await readers.closeAll();
+  t.deepEqual(stores.map((store) => store.bytes), [0, 0, 0]);
 });
 
 test.serial('an idle process ends by itself', async (t) => {

@@ -1,7 +1,9 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { isOid, type ObjectFormat, type Oid } from '@trivet/proto/object-format.ts';
-import { KnownObjects } from './known-objects.ts';
+import { ContentsTooLargeError } from './contents-too-large.ts';
+import { ObjectStore } from './object-store.ts';
 import { startGit, type GitProcess } from './process.ts';
+import { RecentContents } from './recent-contents.ts';
 
 export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag';
 
@@ -19,13 +21,7 @@ export interface ObjectContents {
 /** What one call of `contents` takes into memory unless it is told otherwise. */
 const MAX_CONTENTS_BYTES = 16 * 1024 * 1024;
 
-/** What `contents` rejects with when the objects are larger than it was told to expect. */
-export class ContentsTooLargeError extends Error {
-  constructor(maxBytes: number) {
-    super(`the objects have more than the ${maxBytes} bytes that are read into memory`);
-    this.name = 'ContentsTooLargeError';
-  }
-}
+const MIB = 1024 * 1024;
 
 /**
  * Answers questions about one repository's objects from one long-lived `git cat-file --batch-command --buffer`.
@@ -39,8 +35,6 @@ export class ContentsTooLargeError extends Error {
  */
 export class ObjectReader {
   readonly gitDir: string;
-  /** What is known to be in this repository's store; forgotten when the pool drops the repository. */
-  readonly known = new KnownObjects();
   readonly #objectFormat: ObjectFormat;
   readonly #idleMs: number | undefined;
   #process: GitProcess | undefined;
@@ -203,18 +197,32 @@ export class ObjectReader {
   }
 }
 
-/** One ObjectReader for each repository in use, bounded in number. */
+export interface ObjectReaderLimits {
+  /**
+   * Readers that are kept; the least recently used one that waits for nothing goes first. While all of them are busy
+   * there may be more: never more than requests in flight.
+   */
+  maxProcesses: number;
+  idleMs: number;
+  /** For what is known of which objects are in which store: some 12 bytes for each object. */
+  maxStoreBytes?: number;
+  /** For the contents of objects that were pushed last. */
+  maxContentsBytes?: number;
+}
+
+/** One ObjectReader and one ObjectStore for each repository in use, bounded in number and in memory. */
 export class ObjectReaders {
-  readonly #limits: { maxProcesses: number; idleMs: number };
+  readonly #limits: Required<ObjectReaderLimits>;
   /** By git directory, least recently used first. */
   readonly #readers = new Map<string, ObjectReader>();
+  /** The same, for longer: it is dropped when its replica leaves memory. */
+  readonly #stores = new Map<string, CountedStore>();
+  #storeBytes = 0;
+  readonly #contents: RecentContents;
 
-  /**
-   * @param limits `maxProcesses` readers are kept; the least recently used one that waits for nothing goes first.
-   *   While all of them are busy there may be more: never more than requests in flight.
-   */
-  constructor(limits: { maxProcesses: number; idleMs: number }) {
-    this.#limits = limits;
+  constructor(limits: ObjectReaderLimits) {
+    this.#limits = { maxStoreBytes: 64 * MIB, maxContentsBytes: 32 * MIB, ...limits };
+    this.#contents = new RecentContents(this.#limits.maxContentsBytes);
   }
 
   get(gitDir: string, objectFormat: ObjectFormat): ObjectReader {
@@ -225,19 +233,51 @@ export class ObjectReaders {
     return reader;
   }
 
+  /** What is known of a repository's store. For one use: what is kept over a `drop` learns nothing new any more. */
+  store(gitDir: string, objectFormat: ObjectFormat): ObjectStore {
+    const counted = this.#stores.get(gitDir) ?? { bytes: 0, store: new ObjectStore(
+      gitDir, objectFormat, this.#limits.maxStoreBytes / 2, this.#contents, () => this.get(gitDir, objectFormat),
+    ) };
+    this.#stores.delete(gitDir);
+    this.#stores.set(gitDir, counted);
+    this.#count(counted);
+    for (const other of this.#stores.values()) {
+      if (this.#storeBytes <= this.#limits.maxStoreBytes || other === counted) break;
+      other.store.unload();
+      this.#count(other);
+    }
+    return counted.store;
+  }
+
+  /** For when something else than a migration has added objects: what is known to be missing is looked for again. */
+  refresh(gitDir: string): void {
+    this.#stores.get(gitDir)?.store.presence.refresh();
+  }
+
   /** Ends a repository's process and forgets what was known of its store: for when it is removed, swapped or pruned. */
   drop(gitDir: string): void {
     const reader = this.#readers.get(gitDir);
     this.#readers.delete(gitDir);
-    reader?.known.clear();
     reader?.close();
+    const counted = this.#stores.get(gitDir);
+    if (counted === undefined) return;
+    this.#stores.delete(gitDir);
+    counted.store.forget();
+    this.#count(counted);
   }
 
   /** Ends every process; resolves when they are gone. */
   async closeAll(): Promise<void> {
     const readers = [...this.#readers.values()];
     this.#readers.clear();
+    for (const gitDir of [...this.#stores.keys()]) this.drop(gitDir);
     await Promise.all(readers.map((reader) => reader.shutDown()));
+  }
+
+  #count(counted: CountedStore): void {
+    const { bytes } = counted.store;
+    this.#storeBytes += bytes - counted.bytes;
+    counted.bytes = bytes;
   }
 
   #evict(): void {
@@ -253,6 +293,12 @@ export class ObjectReaders {
       excess -= 1;
     }
   }
+}
+
+/** What of a store's memory is in the sum over all of them. */
+interface CountedStore {
+  store: ObjectStore;
+  bytes: number;
 }
 
 type Verb = 'info' | 'contents';

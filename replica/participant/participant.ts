@@ -6,7 +6,7 @@ import type { Failpoint } from '@trivet/proto/failpoint.ts';
 import type {
   AbortRequest, PrepareAnswer, PrepareRequest, ReplicaPosition, VoteAnswer, VoteHeader,
 } from '@trivet/proto/messages.ts';
-import type { Ingest } from '../quarantine/ingest.ts';
+import type { Ingest, Quarantine } from '../quarantine/ingest.ts';
 import { runGit } from '../git/process.ts';
 import { planBatch } from '../refs/plan.ts';
 import { quarantineDirectory } from '../repository/layout.ts';
@@ -74,7 +74,7 @@ export class Participant {
     try {
       const verdicts = await judgeCommands(header.commands, header.policy, {
         typeOf: (oid) => quarantine.typeOf(oid),
-        isAncestor: (ancestor, descendant) => isAncestor(replica, quarantineDir, ancestor, descendant, signal),
+        isAncestor: (ancestor, descendant) => isAncestor(replica, quarantine, ancestor, descendant, signal),
       });
       signal.throwIfAborted();
       replica.votes.set(header.transaction, {
@@ -222,10 +222,10 @@ export class Participant {
 }
 
 async function isAncestor(
-  replica: Replica, quarantineDir: string, ancestor: string, descendant: string, signal: AbortSignal,
+  replica: Replica, quarantine: Quarantine, ancestor: string, descendant: string, signal: AbortSignal,
 ): Promise<boolean> {
-  // As an alternate, the quarantine may as well not exist, which it doesn't when the push brought no objects.
-  const env = { GIT_ALTERNATE_OBJECT_DIRECTORIES: quarantineDir };
+  const directory = await quarantine.objectDirectory();
+  const env: Record<string, string> = directory === undefined ? {} : { GIT_ALTERNATE_OBJECT_DIRECTORIES: directory };
   try {
     await runGit(['merge-base', '--is-ancestor', ancestor, descendant], { gitDir: replica.gitDir, env, signal });
     return true;

@@ -1,19 +1,20 @@
-import { closeSync, fsync, open, writeSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { TrivetError } from '@trivet/proto/errors.ts';
 import type { Oid } from '@trivet/proto/object-format.ts';
 import type { ObjectType } from '../git/object-reader.ts';
-import type { WrittenPack } from './pack-writer.ts';
+import { onDisk, packDirectoryOf, type QuarantineFiles } from './quarantine-files.ts';
 
 /** A push's objects, complete and checked, beside the object store and not yet in it. */
 export interface Quarantine {
   /** Of the tips the push was taken in with; undefined for any other object. */
   typeOf(oid: Oid): ObjectType | undefined;
   /**
+   * A directory that shows the objects to git as an alternate, until they are migrated or discarded; undefined when
+   * the push brought none. Throws `disk_failure`.
+   */
+  objectDirectory(): Promise<string | undefined>;
+  /**
    * Moves the pack into the object store. When it resolves, the pack, its index and its name are on disk for good, and
-   * the quarantine's directory is gone. A second call does nothing. Throws `disk_failure`, and may be called again
+   * nothing is left in the quarantine. A second call does nothing. Throws `disk_failure`, and may be called again
    * then; after `discard` it throws, because the objects are gone.
    */
   migrate(): Promise<void>;
@@ -28,11 +29,13 @@ export interface Quarantine {
 /** What a quarantine is made of. */
 export interface QuarantineParts {
   gitDir: string;
-  /** An object directory in git's layout; undefined when nothing was pushed but the names of what is there already. */
-  directory: string | undefined;
+  /** Undefined when nothing was pushed but the names of what is there already. */
+  files: QuarantineFiles | undefined;
   tips: ReadonlyMap<Oid, ObjectType>;
   objects: number;
   bytes: number;
+  /** Told after every attempt to move the files, with the names of the indexes that may be in the store now. */
+  onMoved(indexes: readonly string[]): void;
   /** Told once, after the objects have become a part of the store. */
   onMigrated(): void;
 }
@@ -40,7 +43,7 @@ export interface QuarantineParts {
 /**
  * States: *held* (files in the quarantine, on disk already: they are synced while the push is voted on, because later
  * it holds up the repository's turn), *migrated*, *discarded*. A failed migration stays held, with some files perhaps
- * moved: a pack without its index is invisible to git, so that does no harm, and the next attempt goes on from there.
+ * moved; the next attempt goes on from there.
  */
 export class DiskQuarantine implements Quarantine {
   readonly objects: number;
@@ -60,25 +63,32 @@ export class DiskQuarantine implements Quarantine {
     return this.#parts.tips.get(oid);
   }
 
+  async objectDirectory(): Promise<string | undefined> {
+    return this.#parts.files?.objectDirectory();
+  }
+
   migrate(): Promise<void> {
     return this.#inTurn(async () => {
-      const { gitDir, directory, onMigrated } = this.#parts;
+      const { gitDir, files, onMoved, onMigrated } = this.#parts;
       if (this.#state === 'discarded') throw new Error('a discarded quarantine cannot be migrated');
       if (this.#state === 'migrated') return;
-      if (directory !== undefined) {
-        await onDisk('migrate', () => movePacks(packDirectory(directory), join(gitDir, 'objects', 'pack')));
+      if (files !== undefined) {
+        try {
+          await onDisk('migrate', () => files.moveTo(packDirectoryOf(join(gitDir, 'objects'))));
+        } finally {
+          onMoved(files.indexes);
+        }
       }
       this.#state = 'migrated';
       onMigrated();
-      if (directory !== undefined) await removeQuarantine(directory);
+      await files?.remove();
     });
   }
 
   discard(): Promise<void> {
     return this.#inTurn(async () => {
-      const { directory } = this.#parts;
       if (this.#state === 'held') this.#state = 'discarded';
-      if (directory !== undefined) await removeQuarantine(directory);
+      await this.#parts.files?.remove();
     });
   }
 
@@ -86,75 +96,5 @@ export class DiskQuarantine implements Quarantine {
     const turn = this.#last.then(action);
     this.#last = turn.catch(() => {});
     return turn;
-  }
-}
-
-/** Makes a new quarantine directory in the layout of an object directory. Throws `disk_failure`. */
-export async function createQuarantine(directory: string): Promise<void> {
-  await onDisk('create quarantine', () => mkdir(packDirectory(directory), { recursive: true }));
-}
-
-/** Writes a pack and its index into a quarantine and waits until both are on disk. Throws `disk_failure`. */
-export async function writeToQuarantine(directory: string, { name, pack, index }: WrittenPack): Promise<void> {
-  const path = join(packDirectory(directory), `pack-${name}`);
-  await onDisk('write pack', () => Promise.all([
-    writeDurably(`${path}.pack`, pack),
-    writeDurably(`${path}.idx`, index),
-  ]));
-}
-
-/** Removes a quarantine with all that is in it. Throws `disk_failure`. */
-export async function removeQuarantine(directory: string): Promise<void> {
-  try {
-    // After a migration only the two directories are left.
-    await rmdir(packDirectory(directory));
-    await rmdir(directory);
-  } catch {
-    await onDisk('remove quarantine', () => rm(directory, { recursive: true, force: true }));
-  }
-}
-
-/** Where the packs of a quarantine lie. */
-export function packDirectory(directory: string): string {
-  return join(directory, 'pack');
-}
-
-/** The index goes last: git takes notice of a pack by its index, and must find the rest there already. */
-const SUFFIXES_IN_ORDER = ['.pack', '.rev', '.idx'];
-
-async function movePacks(from: string, to: string): Promise<void> {
-  const files = await readdir(from);
-  for (const suffix of SUFFIXES_IN_ORDER) {
-    // Another push may have brought the same pack: then this replaces a file by an equal one.
-    for (const file of files) if (file.endsWith(suffix)) await rename(join(from, file), join(to, file));
-  }
-  const directory = await openFile(to, 'r');
-  try {
-    await syncFile(directory);
-  } finally {
-    closeSync(directory);
-  }
-}
-
-// Not the FileHandle of fs/promises: with five files and directories for every push, its overhead shows.
-const openFile = promisify(open);
-const syncFile = promisify(fsync);
-
-async function writeDurably(path: string, bytes: Buffer): Promise<void> {
-  const file = await openFile(path, 'wx', 0o444);
-  try {
-    // Into the page cache: what can wait for the disk is only the sync.
-    for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
-    await syncFile(file);
-  } finally {
-    closeSync(file);
-  }
-}
-
-async function onDisk<T>(operation: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (cause) {
-    throw new TrivetError('disk_failure', { operation }, { cause });
   }
 }

@@ -5,9 +5,9 @@ import { TrivetError } from '@trivet/proto/errors.ts';
 import type { ObjectFormat, Oid } from '@trivet/proto/object-format.ts';
 import type { ObjectType } from '../git/object-reader.ts';
 import { runGit, startGit, type GitProcess } from '../git/process.ts';
-import { packDirectory } from './disk-quarantine.ts';
 import { PACK_HEADER_BYTES, rawOidLength } from './pack-parser.ts';
 import type { PackSource } from './pack-source.ts';
+import { packDirectoryOf } from './quarantine-files.ts';
 import { reasonOf } from './reason.ts';
 
 export interface IndexPackRequest {
@@ -68,7 +68,7 @@ export async function indexPack(request: IndexPackRequest): Promise<IndexPackRes
     if (code !== 0) return { ok: false, reason: reasonOf(stderr) };
     const name = /^pack\t([0-9a-f]+)$/m.exec(stdout)?.[1];
     if (name === undefined) throw new TrivetError('git_failed', { args: ['index-pack'], code, stdout, stderr });
-    const path = join(packDirectory(directory), `pack-${name}`);
+    const path = join(packDirectoryOf(directory), `pack-${name}`);
     const objects = header.readUInt32BE(8);
     // git stops reading where the pack ends, and does not look whether more was sent.
     if (!source.ended || source.bytes !== await receivedPackBytes(path, objects, request.objectFormat)) {

@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { ObjectFormat, Oid } from '@trivet/proto/object-format.ts';
-import { ContentsTooLargeError, type ObjectReader, type ObjectReaders, type ObjectType } from '../git/object-reader.ts';
-import {
-  createQuarantine, DiskQuarantine, removeQuarantine, writeToQuarantine, type Quarantine,
-} from './disk-quarantine.ts';
+import { ContentsTooLargeError } from '../git/contents-too-large.ts';
+import type { ObjectReaders, ObjectType } from '../git/object-reader.ts';
+import type { ObjectStore } from '../git/object-store.ts';
+import { DiskQuarantine, type Quarantine } from './disk-quarantine.ts';
 import { indexPack, isConnected, typesWithQuarantine } from './index-pack.ts';
 import { collectLinks, verifyLinks } from './links.ts';
 import { InflateBudget, parsePack } from './pack-parser.ts';
 import { PackSource } from './pack-source.ts';
 import { writePack } from './pack-writer.ts';
+import { createQuarantine, DirectoryFiles, FlatFiles, removeQuarantine } from './quarantine-files.ts';
 import { resolveObjects, type FetchBases } from './resolve.ts';
 import { Unclear, type NamedBlob } from './unclear.ts';
 
@@ -25,7 +26,10 @@ export interface IngestLimits {
 export interface IngestRequest {
   gitDir: string;
   objectFormat: ObjectFormat;
-  /** Does not exist yet; on the file system of `gitDir`. */
+  /**
+   * On the file system of `gitDir`, and nothing of this name is there yet: a directory for what git takes in, the
+   * beginning of two files' names for what is taken apart in process.
+   */
   quarantineDir: string;
   /** Undefined when the push brings none. */
   pack: AsyncIterable<Buffer> | undefined;
@@ -71,12 +75,7 @@ export class Ingest {
     if (request.pack === undefined) return this.#withoutPack(request, 0);
     const source = new PackSource(request.pack, request.signal);
     try {
-      const result = await this.#ingestFrom(source, request);
-      if (!result.ok) await removeQuarantine(request.quarantineDir);
-      return result;
-    } catch (error) {
-      await removeQuarantine(request.quarantineDir);
-      throw error;
+      return await this.#ingestFrom(source, request);
     } finally {
       source.close();
     }
@@ -103,54 +102,56 @@ export class Ingest {
 
   /** Only names what is there already, so there is nothing to keep. */
   async #withoutPack(request: IngestRequest, bytes: number): Promise<IngestResult> {
-    const reader = this.#reader(request);
-    const tips = await typesOf(request.tips, reader);
+    const tips = await typesOf(request.tips, this.#store(request));
     request.signal.throwIfAborted();
     if (tips === undefined) return MISSING_TIPS;
-    for (const [oid, type] of tips) reader.known.add(oid, type);
     return { ok: true, quarantine: new DiskQuarantine({
-      gitDir: request.gitDir, directory: undefined, tips, objects: 0, bytes, onMigrated: () => {},
+      gitDir: request.gitDir, files: undefined, tips, objects: 0, bytes, onMoved: () => {}, onMigrated: () => {},
     }) };
   }
 
-  /** Two round trips to the long-lived cat-file at the most, and no process started. Throws Unclear. */
+  /**
+   * Two round trips to the long-lived cat-file at the most, none when the push builds on what was pushed lately, and no
+   * process started. Throws Unclear.
+   */
   async #inProcess(pack: Buffer, request: IngestRequest): Promise<IngestResult> {
     const { gitDir, objectFormat, quarantineDir, signal } = request;
-    const reader = this.#reader(request);
-    const { known } = reader;
+    const store = this.#store(request);
     const budget = new InflateBudget();
     const entries = parsePack(pack, objectFormat, budget);
-    const fetchBases: FetchBases = (oids, maxBytes) => reader.contents(oids, maxBytes);
+    const fetchBases: FetchBases = (oids, maxBytes) => store.contents(oids, maxBytes);
     const objects = await resolveObjects(entries, objectFormat, budget, fetchBases);
-    const { outside, unjudged } = collectLinks(objects, objectFormat, known);
+    const { outside, unjudged } = collectLinks(objects, objectFormat, store.known);
 
     const inPack = new Map(objects.map((object) => [object.oid, object.type]));
-    const tipsOutside = request.tips.filter((oid) => !inPack.has(oid) && known.typeOf(oid) === undefined);
+    const tipsOutside = request.tips.filter((oid) => !inPack.has(oid));
     const asked = [...new Set([...inPack.keys(), ...outside.keys(), ...tipsOutside])];
-    const answers = await reader.info(asked);
+    const answers = await store.types(asked);
     signal.throwIfAborted();
-    const found = new Map(asked.map((oid, i) => [oid, answers[i]?.type]));
+    const found = new Map(asked.map((oid, i) => [oid, answers[i]]));
     // Whether it is the same object or a collision, git finds out by comparing the bytes.
     for (const oid of inPack.keys()) {
       if (found.get(oid) !== undefined) throw new Unclear('an object is in the store already');
     }
     this.#guards.verifyLinks(outside, found);
     if (unjudged.length > 0) throw new Unclear('a file that git reads', unjudged);
-    for (const [oid, type] of found) if (type !== undefined) known.add(oid, type);
 
     const tips = new Map<Oid, ObjectType>();
     for (const oid of request.tips) {
-      const type = inPack.get(oid) ?? found.get(oid) ?? known.typeOf(oid);
+      const type = inPack.get(oid) ?? found.get(oid);
       if (type === undefined) return MISSING_TIPS;
       tips.set(oid, type);
     }
-    const written = writePack(pack, objects, objectFormat);
-    await createQuarantine(quarantineDir);
-    await writeToQuarantine(quarantineDir, written);
+    for (const { oid, type, body } of objects) if (mayBecomeBase(type)) store.keepContents(oid, type, body);
+    const files = await FlatFiles.write(quarantineDir, writePack(pack, objects, objectFormat));
+    if (signal.aborted) await files.remove();
     signal.throwIfAborted();
     return { ok: true, quarantine: new DiskQuarantine({
-      gitDir, directory: quarantineDir, tips, objects: objects.length, bytes: pack.length,
+      gitDir, files, tips, objects: objects.length, bytes: pack.length,
+      // By name: since the vote the store may have been dropped, and another may be in its place.
+      onMoved: ([index]) => this.#store(request).presence.add(index!, inPack.keys()),
       onMigrated: () => {
+        const { known } = this.#store(request);
         for (const [oid, type] of inPack) known.add(oid, type);
       },
     }) };
@@ -159,26 +160,50 @@ export class Ingest {
   async #withGit(
     prefix: readonly Buffer[], source: PackSource, request: IngestRequest, unjudged: readonly NamedBlob[],
   ): Promise<IngestResult> {
-    const { gitDir, objectFormat, quarantineDir: directory, signal, tips } = request;
+    const directory = request.quarantineDir;
+    try {
+      await createQuarantine(directory);
+      const result = await this.#intoDirectory(directory, prefix, source, request, unjudged);
+      if (!result.ok) await removeQuarantine(directory);
+      return result;
+    } catch (error) {
+      await removeQuarantine(directory);
+      throw error;
+    }
+  }
+
+  async #intoDirectory(
+    directory: string, prefix: readonly Buffer[], source: PackSource, request: IngestRequest,
+    unjudged: readonly NamedBlob[],
+  ): Promise<IngestResult> {
+    const { gitDir, objectFormat, signal, tips } = request;
     const { maxPackBytes, mode } = this.#limits;
-    await createQuarantine(directory);
     const result = await indexPack({ gitDir, objectFormat, directory, prefix, source, maxPackBytes, signal });
     if (!result.ok) return result;
     const types = await typesWithQuarantine(gitDir, directory, tips, signal);
     if (types.includes(undefined)) return MISSING_TIPS;
     if (mode === 'git' && !await isConnected(gitDir, directory, tips, signal)) return MISSING_TIPS;
     signal.throwIfAborted();
-    const { known } = this.#reader(request);
+    const { known } = this.#store(request);
     for (const { name, oid } of unjudged) known.judge(name, oid);
     return { ok: true, quarantine: new DiskQuarantine({
-      gitDir, directory, tips: new Map(tips.map((oid, i) => [oid, types[i]!])), objects: result.objects,
-      bytes: source.bytes, onMigrated: () => {},
+      gitDir, files: new DirectoryFiles(directory), tips: new Map(tips.map((oid, i) => [oid, types[i]!])),
+      objects: result.objects, bytes: source.bytes, onMigrated: () => {},
+      onMoved: (indexes) => {
+        const { presence } = this.#store(request);
+        for (const index of indexes) presence.add(index);
+      },
     }) };
   }
 
-  #reader({ gitDir, objectFormat }: IngestRequest): ObjectReader {
-    return this.#readers.get(gitDir, objectFormat);
+  #store({ gitDir, objectFormat }: IngestRequest): ObjectStore {
+    return this.#readers.store(gitDir, objectFormat);
   }
+}
+
+/** git makes thin packs with deltas against trees and blobs only. */
+function mayBecomeBase(type: ObjectType): boolean {
+  return type === 'tree' || type === 'blob';
 }
 
 /** The stream's chunks until it ends or has given more than `bytes`. */
@@ -199,11 +224,8 @@ function emptyPack(format: ObjectFormat): Buffer {
 }
 
 /** The type of each tip; undefined when one is missing. */
-async function typesOf(oids: readonly Oid[], reader: ObjectReader): Promise<Map<Oid, ObjectType> | undefined> {
-  const answers = await reader.info(oids);
-  const types = new Map(oids.flatMap((oid, i) => {
-    const answer = answers[i];
-    return answer === undefined ? [] : [[oid, answer.type] as const];
-  }));
-  return types.size === new Set(oids).size ? types : undefined;
+async function typesOf(oids: readonly Oid[], store: ObjectStore): Promise<Map<Oid, ObjectType> | undefined> {
+  const types = await store.types(oids);
+  if (types.includes(undefined)) return undefined;
+  return new Map(oids.map((oid, i) => [oid, types[i]!]));
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { inflateSync } from 'node:zlib';
 import { oidLength, type ObjectFormat, type Oid } from '@trivet/proto/object-format.ts';
 import type { ObjectType } from '../git/object-reader.ts';
@@ -64,7 +64,7 @@ export function parsePack(pack: Buffer, format: ObjectFormat, budget: InflateBud
   if (signature !== 'PACK' || pack.readUInt32BE(4) !== 2) throw new Unclear('not a pack of version 2');
   const count = pack.readUInt32BE(8);
   if (count > MAX_OBJECTS) throw new Unclear('more objects than are taken apart in process');
-  const checksum = createHash(format).update(pack.subarray(0, end)).digest();
+  const checksum = hash(format, pack.subarray(0, end), 'buffer');
   if (!checksum.equals(pack.subarray(end))) throw new Unclear('checksum differs');
 
   const entries: PackEntry[] = [];

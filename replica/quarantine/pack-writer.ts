@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { constants, crc32, deflateSync } from 'node:zlib';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import type { ObjectType } from '../git/object-reader.ts';
@@ -8,6 +8,8 @@ import type { PackedObject } from './resolve.ts';
 // gitformat-pack(5)
 const INDEX_SIGNATURE = Buffer.from([0xff, 0x74, 0x4f, 0x63, 0, 0, 0, 2]);
 const FANOUT_ENTRIES = 256;
+/** What zlib gives at once: as much as there may be, lest it reserves far more for small objects. */
+const MAX_CHUNK_BYTES = 64 * 1024;
 const KINDS: Readonly<Record<ObjectType, number>> = { commit: 1, tree: 2, blob: 3, tag: 4 };
 
 export interface WrittenPack {
@@ -45,7 +47,8 @@ function complete(received: Buffer, objects: readonly PackedObject[], format: Ob
     let pieces: Buffer[];
     if (storeBase !== undefined) {
       // Speed before size: maintenance repacks, and finds the deltas again.
-      const whole = deflateSync(body, { level: constants.Z_BEST_SPEED });
+      const chunkSize = Math.min(MAX_CHUNK_BYTES, body.length + 64);
+      const whole = deflateSync(body, { level: constants.Z_BEST_SPEED, chunkSize });
       pieces = [entryHeader(KINDS[type], body.length), whole];
     } else if (entry.baseOffset !== undefined) {
       // The distance to the base may have changed. The base comes first, so its new place is known.
@@ -56,9 +59,9 @@ function complete(received: Buffer, objects: readonly PackedObject[], format: Ob
     for (const part of pieces) at += part.length;
     parts.push(...pieces);
   }
-  const hash = createHash(format);
-  for (const part of parts) hash.update(part);
-  return { pack: Buffer.concat([...parts, hash.digest()]), offsets: [...movedTo.values()] };
+  const pack = Buffer.concat(parts, at + rawOidLength(format));
+  hash(format, pack.subarray(0, at), 'buffer').copy(pack, at);
+  return { pack, offsets: [...movedTo.values()] };
 }
 
 /** Type and size of an entry, seven bits a byte, the lowest first. */
@@ -111,6 +114,6 @@ function writeIndex(
     index.writeUInt32BE(rank, fanoutAt + first * 4);
   }
   pack.copy(index, checksumsAt, checksumAt);
-  createHash(format).update(index.subarray(0, checksumsAt + oidBytes)).digest().copy(index, checksumsAt + oidBytes);
+  hash(format, index.subarray(0, checksumsAt + oidBytes), 'buffer').copy(index, checksumsAt + oidBytes);
   return index;
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { ObjectFormat, Oid } from '@trivet/proto/object-format.ts';
 import type { ObjectContents, ObjectType } from '../git/object-reader.ts';
 import { applyDelta, readDeltaHeader } from './delta.ts';
@@ -7,6 +7,9 @@ import { Unclear } from './unclear.ts';
 
 /** git's own default for how deep a chain may be. */
 const MAX_DELTA_DEPTH = 50;
+
+/** Copying that much costs less than a Hash object does. */
+const SMALL_BODY_BYTES = 4096;
 
 /** Contents of objects in the store, `maxBytes` at the most; undefined for one that isn't there. */
 export type FetchBases = (oids: readonly Oid[], maxBytes: number) => Promise<readonly (ObjectContents | undefined)[]>;
@@ -78,7 +81,12 @@ export async function resolveObjects(
 
 /** The id of an object. */
 export function hashObject(type: ObjectType, body: Buffer, format: ObjectFormat): Oid {
-  return createHash(format).update(`${type} ${body.length}\0`).update(body).digest('hex');
+  const header = `${type} ${body.length}\0`;
+  if (body.length > SMALL_BODY_BYTES) return createHash(format).update(header).update(body).digest('hex');
+  const bytes = Buffer.allocUnsafe(header.length + body.length);
+  bytes.write(header, 'latin1');
+  body.copy(bytes, header.length);
+  return hash(format, bytes, 'hex');
 }
 
 interface Resolved extends PackedObject {

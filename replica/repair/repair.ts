@@ -19,14 +19,21 @@ export class Repair {
   readonly #journal: Journal;
   readonly #token: string;
   readonly #flush: () => Promise<void>;
+  readonly #onFetched: (gitDir: string) => void;
   readonly #agent = new Agent({ connections: 4 });
 
-  /** @param flush brings everything written to this node's file system to the disk */
-  constructor(replicas: Replicas, journal: Journal, token: string, flush: () => Promise<void>) {
+  /**
+   * @param flush brings everything written to this node's file system to the disk
+   * @param onFetched told whenever git may have added packs to a replica's store
+   */
+  constructor(
+    replicas: Replicas, journal: Journal, token: string, flush: () => Promise<void>, onFetched: (gitDir: string) => void,
+  ) {
     this.#replicas = replicas;
     this.#journal = journal;
     this.#token = token;
     this.#flush = flush;
+    this.#onFetched = onFetched;
   }
 
   /**
@@ -88,19 +95,24 @@ export class Repair {
   async #fetch(replica: Replica, source: string, snapshot: RefsSnapshot, signal: AbortSignal): Promise<void> {
     const wanted = new Set(snapshot.refs.filter(([name, oid]) => replica.refs.get(name) !== oid).map(([, oid]) => oid));
     if (wanted.size === 0) return;
-    await runGit(['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--no-auto-maintenance', '--stdin', `${source}/repositories/${replica.id}`], {
-      gitDir: replica.gitDir,
-      signal,
-      input: [...wanted].join('\n') + '\n',
-      env: {
-        // Through the environment, for everyone can read a command line.
-        GIT_CONFIG_COUNT: '2',
-        GIT_CONFIG_KEY_0: 'http.extraHeader',
-        GIT_CONFIG_VALUE_0: `Authorization: Bearer ${this.#token}`,
-        GIT_CONFIG_KEY_1: 'protocol.version',
-        GIT_CONFIG_VALUE_1: '2',
-      },
-    });
+    try {
+      await runGit(['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--no-auto-maintenance', '--stdin', `${source}/repositories/${replica.id}`], {
+        gitDir: replica.gitDir,
+        signal,
+        input: [...wanted].join('\n') + '\n',
+        env: {
+          // Through the environment, for everyone can read a command line.
+          GIT_CONFIG_COUNT: '2',
+          GIT_CONFIG_KEY_0: 'http.extraHeader',
+          GIT_CONFIG_VALUE_0: `Authorization: Bearer ${this.#token}`,
+          GIT_CONFIG_KEY_1: 'protocol.version',
+          GIT_CONFIG_VALUE_1: '2',
+        },
+      });
+    } finally {
+      // Even a fetch that failed may have left a pack.
+      this.#onFetched(replica.gitDir);
+    }
   }
 }
 

@@ -32,6 +32,9 @@ export interface UploadPackResponse {
 
 /** What may lie in memory between git and the client: enough to keep both busy, small beside any pack. */
 const STREAM_BUFFER_BYTES = 512 * 1024;
+/** Of a long answer, so much goes out at once, or what came within so many milliseconds. */
+const CHUNK_BYTES = 256 * 1024;
+const CHUNK_MS = 4;
 /** An answer that only says ERR is shorter than this; anything longer holds part of a pack. */
 const ERROR_ANSWER_BYTES = 64 * 1024;
 
@@ -113,13 +116,26 @@ async function answerFromGit(request: UploadPackRequest): Promise<UploadPackResp
 }
 
 /**
- * Git's output as a stream that ends only when git ended well. Chunks are passed on as they were read, without a copy,
- * and git is not read from while the receiver has enough.
+ * Git's output as a stream that ends only when git ended well. The first bytes are passed on as they come; of a longer
+ * answer, what comes within a few milliseconds goes out as one chunk, for git writes some 30 KB at a time and every chunk
+ * is read and written four times on its way. Git is not read from while the receiver has enough.
  */
 function gitStream(git: GitProcess): UploadPackResponse & { firstByte: Promise<boolean> } {
   const { stdout } = git.child;
   const head: Buffer[] = [];
   let bytes = 0;
+  let pending: Buffer[] = [];
+  let pendingBytes = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (pendingBytes === 0 || stream.destroyed) return;
+    const chunk = pending.length === 1 ? pending[0]! : Buffer.concat(pending, pendingBytes);
+    pending = [];
+    pendingBytes = 0;
+    if (!stream.push(chunk)) stdout.pause();
+  };
   const { promise: firstByte, resolve: sawFirstByte } = Promise.withResolvers<boolean>();
   const stream = new Readable({
     highWaterMark: STREAM_BUFFER_BYTES,
@@ -136,10 +152,14 @@ function gitStream(git: GitProcess): UploadPackResponse & { firstByte: Promise<b
     if (bytes <= ERROR_ANSWER_BYTES) head.push(chunk);
     else head.length = 0;
     sawFirstByte(true);
-    if (!stream.destroyed && !stream.push(chunk)) stdout.pause();
+    pending.push(chunk);
+    pendingBytes += chunk.length;
+    if (bytes <= ERROR_ANSWER_BYTES || pendingBytes >= CHUNK_BYTES) flush();
+    else timer ??= setTimeout(flush, CHUNK_MS);
   });
   const done = git.done.then(({ code, signal, stderr }) => {
     sawFirstByte(false);
+    flush();
     if (stream.destroyed) return { ok: false, reason: 'the client left' };
     const ok = code === 0 || (bytes <= ERROR_ANSWER_BYTES && isErrorAnswer(Buffer.concat(head)));
     if (ok) {
