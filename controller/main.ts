@@ -23,7 +23,7 @@ try {
     loops.stop();
     await app.close();
     await context.reconcile.stop();
-    await context.turnLock.close();
+    context.turnLock.close();
     await context.agent.destroy();
     await context.database.close();
     process.exit(0);
