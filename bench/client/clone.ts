@@ -5,7 +5,8 @@ import { expectSuccess } from './push.ts';
 
 const SERVICE = 'application/x-git-upload-pack';
 const HEADERS = { 'content-type': `${SERVICE}-request`, accept: `${SERVICE}-result`, 'git-protocol': 'version=2' };
-const PREAMBLE = `${packet('agent=git/bench')}${packet('object-format=sha1')}0001`;
+const AGENT = 'git/bench';
+const preamble = (agent: string) => `${packet(`agent=${agent}`)}${packet('object-format=sha1')}0001`;
 const TRAILER_BYTES = 20;
 
 /** The pack that a clone received and threw away. */
@@ -18,7 +19,7 @@ export interface ClonedPack {
 /** Every branch and tag with its value, read with protocol v2's `ls-refs`. Throws Error when it isn't answered. */
 export async function listRefs(client: HttpClient, url: string): Promise<Map<string, string>> {
   const parts: Buffer[] = [];
-  const request = packet('command=ls-refs\n') + PREAMBLE + packet('peel\n') + packet('symrefs\n')
+  const request = packet('command=ls-refs\n') + preamble(AGENT) + packet('peel\n') + packet('symrefs\n')
     + packet('ref-prefix refs/heads/\n') + packet('ref-prefix refs/tags/\n') + packet('ref-prefix HEAD\n') + '0000';
   const body = Buffer.from(request);
   const answer = await client.send('POST', `${url}/git-upload-pack`, HEADERS, body, (chunk) => parts.push(chunk));
@@ -37,8 +38,10 @@ export async function listRefs(client: HttpClient, url: string): Promise<Map<str
  * A full clone over protocol v2 as `git clone --mirror` makes it: capabilities, `ls-refs`, then a `fetch` that wants
  * everything and has nothing. The pack is hashed and counted as it streams by, and kept nowhere.
  * Throws Error when the response is incomplete or the pack's own checksum is wrong.
+ * @param agent what the client calls itself; with a new name the request is like none before, so that a server that keeps
+ *   answers has to make this one
  */
-export async function clone(client: HttpClient, url: string): Promise<ClonedPack> {
+export async function clone(client: HttpClient, url: string, agent = AGENT): Promise<ClonedPack> {
   const begun = performance.now();
   const advertisement: Buffer[] = [];
   const capabilities = await client.send(
@@ -52,7 +55,7 @@ export async function clone(client: HttpClient, url: string): Promise<ClonedPack
   if (!Buffer.concat(advertisement).includes('version 2')) throw new Error('the server does not speak protocol v2');
 
   const wants = new Set((await listRefs(client, url)).values());
-  const request = packet('command=fetch') + PREAMBLE + packet('thin-pack') + packet('no-progress')
+  const request = packet('command=fetch') + preamble(agent) + packet('thin-pack') + packet('no-progress')
     + packet('include-tag') + packet('ofs-delta')
     + [...wants].map((oid) => packet(`want ${oid}\n`)).join('') + packet('done\n') + '0000';
   const pack = new PackCheck();
