@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { createGunzip } from 'node:zlib';
+import { chunksOf } from '@trivet/proto/chunks-of.ts';
 import { TrivetError } from '@trivet/proto/errors.ts';
 
 export interface BodyLimits {
@@ -36,8 +37,8 @@ export async function readWholeBody(request: FastifyRequest, limits: BodyLimits)
  * client would lose the answer that tells it why. Whoever was reading the body gets no more of it.
  */
 export function discardRest(body: IncomingMessage, deadlineMs: number): void {
-  // A stream that someone listens to with `readable`, as an iterator given up half way may still do, doesn't flow.
-  body.removeAllListeners('readable');
+  // Who was reading, and may have been given up in the middle of a wait, would pause it again.
+  body.removeAllListeners('data');
   setImmediate(() => body.resume());
   const timer = setTimeout(() => body.socket.destroy(), deadlineMs);
   body.once('close', () => clearTimeout(timer));
@@ -45,7 +46,7 @@ export function discardRest(body: IncomingMessage, deadlineMs: number): void {
 
 async function* received(request: FastifyRequest, idleMs: number): AsyncGenerator<Buffer> {
   const { raw } = request;
-  const source = raw.iterator({ destroyOnReturn: false })[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const source = chunksOf(raw);
   try {
     for (;;) {
       const next = await nextWithin(source, idleMs);
@@ -53,8 +54,8 @@ async function* received(request: FastifyRequest, idleMs: number): AsyncGenerato
       yield next.value;
     }
   } finally {
-    // Not waited for: it comes after a `next` that may never end. It takes the iterator's listeners off the request.
-    void source.return?.();
+    // Not waited for: it comes after a `next` that may never end. It takes the listeners off the request.
+    void source.return(undefined).catch(() => {});
   }
   // The connection may end without the stream reporting an error.
   if (!raw.complete) throw new TrivetError('body_truncated');

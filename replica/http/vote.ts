@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import PQueue from 'p-queue';
 import { Compile } from 'typebox/compile';
 import { ByteReader } from '@trivet/proto/byte-reader.ts';
+import { chunksOf } from '@trivet/proto/chunks-of.ts';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { isId } from '@trivet/proto/id.ts';
 import { VoteHeader, type VoteAnswer } from '@trivet/proto/messages.ts';
@@ -26,7 +27,7 @@ export function registerVote(app: FastifyInstance, context: ReplicaContext): voi
     const end = context.metrics.phase.startTimer({ phase: 'vote' });
     try {
       const answer = await votes.add(() => context.replicas.use(repository, async (replica) => {
-        const reader = new ByteReader(request.body as Readable);
+        const reader = new ByteReader(chunksOf(request.body as Readable));
         const message = await readHeader(reader);
         return context.participant.vote(replica, message, message.pack ? reader.rest() : undefined, signal);
       }));
