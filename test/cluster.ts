@@ -325,15 +325,14 @@ async function nodePid(cluster: Cluster, node: string): Promise<number> {
   return cluster.pid(node).catch(() => 0);
 }
 
+/** The command lines of a process's children that are git. */
 async function gitProcesses(parent: number): Promise<string[]> {
   const commands: string[] = [];
-  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    try {
-      const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-      const parentPid = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-      if (parentPid === parent) commands.push((await readFile(`/proc/${pid}/cmdline`, 'utf8')).replaceAll('\0', ' ').trim());
-    } catch {
-      // it ended meanwhile
+  for (const task of await readdir(`/proc/${parent}/task`).catch(() => [] as string[])) {
+    const children = await readFile(`/proc/${parent}/task/${task}/children`, 'utf8').catch(() => '');
+    for (const pid of children.split(' ').filter((text) => text !== '')) {
+      // It may have ended meanwhile.
+      commands.push((await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ').trim());
     }
   }
   return commands.filter((command) => command.startsWith('git'));

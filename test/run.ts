@@ -55,13 +55,18 @@ function runAva(args: readonly string[]): Promise<{ status: number; output: stri
   });
 }
 
-/** What ava counted, in one line. Failures that aren't tests (an uncaught exception, a file that doesn't load) count too. */
+/**
+ * What ava reported, in one line: it names every test as it ends, and at the end counts only the kinds that occurred.
+ * Failures that aren't tests (an uncaught exception, a file that doesn't load) count too.
+ */
 function closingLine(text: string, exitStatus: number): string {
-  const count = (pattern: RegExp) => [...text.matchAll(pattern)].reduce((sum, match) => sum + Number(match[1]), 0);
-  const passed = count(/^\s*(\d+) tests? passed/gm);
-  const failed = count(/^\s*(\d+) (?:tests? failed|tests? (?:remained )?pending|hooks? failed|uncaught exceptions?|unhandled rejections?)/gm);
-  const skipped = count(/^\s*(\d+) tests? (?:skipped|todo)/gm);
-  return `${passed} passed, ${exitStatus !== 0 && failed === 0 ? 1 : failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
+  const lines = (pattern: RegExp) => text.match(pattern)?.length ?? 0;
+  const passed = lines(/^\s*✔ /gm);
+  const skipped = lines(/^\s*- \[(?:skip|todo)\] /gm);
+  const tests = lines(/^\s*✘ \[fail\]: /gm);
+  const others = [...text.matchAll(/^\s*(\d+) (?:hooks? failed|uncaught exceptions?|unhandled rejections?)/gm)].reduce((sum, match) => sum + Number(match[1]), 0);
+  const failed = exitStatus !== 0 ? Math.max(tests + others, 1) : tests + others;
+  return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
 }
 
 function hasProgram(name: string): boolean {

@@ -8,6 +8,7 @@ import type { ControllerContext } from '../context.ts';
 import type { PushOutcome } from '../metrics.ts';
 import type { PushResult } from '../transaction/coordinator.ts';
 import { readBody } from './body.ts';
+import { explain } from './explain.ts';
 import { clientSignal, noCache } from './git-answer.ts';
 
 export const RECEIVE_PACK_REQUEST = 'application/x-git-receive-pack-request';
@@ -108,13 +109,15 @@ class Progress {
     this.#reply.raw.end(spoken);
   }
 
-  /** @returns false when nothing was sent yet and the failure can still be told by an HTTP status */
+  /** @returns false when the failure is to be told by an HTTP status, for nothing was sent yet */
   async fail(fault: TrivetError): Promise<boolean> {
     this.stop();
-    // Once the outcome is unknown, no status may suggest that the push surely failed, or surely succeeded.
-    if (!this.#reply.raw.headersSent && fault.code !== 'outcome_unknown') return false;
+    // git shows its user what comes on this band, and of an HTTP error only the number. What was wrong with the request
+    // itself stays an HTTP error. An unknown outcome never is one: no status may say that the push surely failed.
+    const told = this.#reply.raw.headersSent || fault.code === 'outcome_unknown' || (this.#sideBand && fault.status >= 500);
+    if (!told) return false;
     this.#begin();
-    this.#reply.raw.end(this.#sideBand ? Buffer.concat([encodeSideBand(BAND_FATAL, `${fault.message}\n`), FLUSH]) : undefined);
+    this.#reply.raw.end(this.#sideBand ? Buffer.concat([encodeSideBand(BAND_FATAL, `${explain(fault)}\n`), FLUSH]) : undefined);
     return true;
   }
 

@@ -3,6 +3,7 @@ import { PassThrough, type Readable } from 'node:stream';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { ControllerContext } from '../context.ts';
+import { explain } from './explain.ts';
 import { infoRefs } from './git-info-refs.ts';
 import { discardRest } from './body.ts';
 import { parseGitPath } from './git-path.ts';
@@ -103,9 +104,4 @@ function translate(error: FastifyError): TrivetError {
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new TrivetError('wrong_content_type', { expected: 'application/json' });
   if (error.validation !== undefined || (error.statusCode !== undefined && error.statusCode < 500)) return new TrivetError('bad_request', { problem: error.message });
   return asTrivetError(error);
-}
-
-function explain(fault: TrivetError): string {
-  const details = Object.entries(fault.fields).map(([key, value]) => `${key}: ${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  return [`trivet: ${fault.message}`, ...details.map((detail) => `  ${detail}`)].join('\n').replace(/[^\x20-\x7e\n]/g, '?');
 }

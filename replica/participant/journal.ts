@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { RefChange } from '../refs/ref-store.ts';
+import { syncPath } from '../repository/layout.ts';
 
 /** A generation together with the refs digest that goes with it. */
 export interface Position {
@@ -64,6 +65,11 @@ export class Journal {
     return this.#bytes;
   }
 
+  /** Whether a write has failed: from then on this node can promise nothing until it is started again. */
+  get failed(): boolean {
+    return this.#failed !== undefined;
+  }
+
   /** Everything on record, oldest first. Call once, before `rotate`. */
   async read(): Promise<JournalRecord[]> {
     await mkdir(this.#directory, { recursive: true });
@@ -98,7 +104,7 @@ export class Journal {
     const old = await this.#sequences();
     this.#sequence += 1;
     const file = await open(this.#path(this.#sequence), 'ax', 0o600);
-    await syncDirectory(this.#directory);
+    await syncPath(this.#directory);
     while (this.#writing !== undefined) await this.#writing;
     // No await between here and the call of `outstanding`: a promise is either in its answer or goes to the new file.
     const previous = this.#file;
@@ -165,13 +171,4 @@ export function parseJournal(text: string): JournalRecord[] {
 
 function checksum(text: string): string {
   return crc32(text).toString(16).padStart(8, '0');
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }

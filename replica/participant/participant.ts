@@ -85,6 +85,8 @@ export class Participant {
         quarantine,
         votedAtMs: Date.now(),
       });
+      // Whoever asked is gone without the answer, so nobody will come back for this vote.
+      signal.addEventListener('abort', () => { void this.#forgetUnlessPromised(replica, header.transaction); }, { once: true });
       await this.#failpoint('vote-answer');
       return { vote: voteDigest(header.transaction, header.commands, verdicts), verdicts, unpack: 'ok' };
     } catch (error) {
@@ -212,6 +214,11 @@ export class Participant {
     // Not durable: if it is lost, the decision is asked for again and applying it twice changes nothing.
     void this.#journal.append({ kind: outcome === 'commit' ? 'committed' : 'aborted', repository: record.repository, batch: record.batch }, false)
       .catch(() => {});
+  }
+
+  async #forgetUnlessPromised(replica: Replica, transaction: string): Promise<void> {
+    // What can't be removed now is removed at the next start.
+    if (!replica.promise?.record.transactions.includes(transaction)) await this.#forget(replica, transaction).catch(() => {});
   }
 
   async #forget(replica: Replica, transaction: string): Promise<void> {

@@ -33,7 +33,10 @@ test('git listing refs again and again while they move never fails and never mis
   writeFileSync(`${gitDir}/stop`, '');
   await ended;
 
-  t.is(errors, '');
+  // git lists a directory first and reads its refs afterwards, and says so of one that was deleted in between, whoever
+  // deleted it. Of a ref that stays it must not.
+  const complaints = errors.split('\n').filter((line) => line !== '' && !/^warning: ignoring broken ref refs\/heads\/passes\/\d+$/.test(line));
+  t.deepEqual(complaints, []);
   for (const listing of listings()) {
     const refs = new Map(listing.trim().split('\n').map((line) => [line.slice(41), line.slice(0, 40)]));
     for (const ref of staying) t.true(oids.includes(refs.get(ref) ?? ''), ref);

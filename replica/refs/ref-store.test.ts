@@ -81,7 +81,7 @@ for (const { name, path, content } of malformed) {
     const gitDir = makeScratch(t).repository();
     mkdirSync(join(gitDir, path, '..'), { recursive: true });
     writeFileSync(join(gitDir, path), content);
-    const error = await t.throwsAsync(RefStore.open(gitDir, 'sha1'), { instanceOf: TrivetError, code: 'internal' });
+    const error = await t.throwsAsync(RefStore.open(gitDir, 'sha1'), { instanceOf: TrivetError, code: 'refs_unreadable' });
     t.is((error as TrivetError).fields['path'], path);
   });
 }
@@ -90,9 +90,9 @@ test('a symbolic link and a name that is not UTF-8 are not opened', async (t) =>
   const { repository } = makeScratch(t);
   const [linked, named] = [repository(), repository()];
   symlinkSync('main', join(linked, A));
-  await t.throwsAsync(RefStore.open(linked, 'sha1'), { code: 'internal' });
+  await t.throwsAsync(RefStore.open(linked, 'sha1'), { code: 'refs_unreadable' });
   writeFileSync(Buffer.concat([Buffer.from(`${named}/${A}`), Buffer.from([0xff])]), `${'a'.repeat(40)}\n`);
-  await t.throwsAsync(RefStore.open(named, 'sha1'), { code: 'internal' });
+  await t.throwsAsync(RefStore.open(named, 'sha1'), { code: 'refs_unreadable' });
 });
 
 test('the replacement character is a letter like any other', async (t) => {
@@ -268,7 +268,7 @@ test('a directory with files that are no refs is found in the way at prepare, no
   mkdirSync(join(gitDir, A));
   writeFileSync(join(gitDir, A, 'b.lock'), '');
   const store = await RefStore.open(gitDir, 'sha1');
-  await t.throwsAsync(store.prepare(to(store, A, oids[0])), { code: 'internal' });
+  await t.throwsAsync(store.prepare(to(store, A, oids[0])), { code: 'refs_unreadable' });
   t.deepEqual(locksOf(gitDir), [`${A}/b.lock`]);
 });
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { isRefName } from '@trivet/proto/ref-name.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
+import { syncPath } from '../repository/layout.ts';
 
 /**
  * The configuration of every bare repository on a node. Git reads neither the system's nor the user's configuration
@@ -59,7 +60,7 @@ export async function createBareRepository(gitDir: string, objectFormat: ObjectF
       writeDurably(join(unfinished, 'HEAD'), `ref: ${head}\n`),
       writeDurably(join(unfinished, 'config'), configText(objectFormat)),
     ]);
-    await Promise.all(directories.map((directory) => syncDirectory(join(unfinished, directory))));
+    await Promise.all(directories.map((directory) => syncPath(join(unfinished, directory))));
     await rename(unfinished, gitDir);
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
@@ -68,7 +69,7 @@ export async function createBareRepository(gitDir: string, objectFormat: ObjectF
     }
     throw error;
   }
-  await syncDirectory(parent);
+  await syncPath(parent);
 }
 
 function configText(objectFormat: ObjectFormat): string {
@@ -92,15 +93,6 @@ async function writeDurably(path: string, text: string): Promise<void> {
     await file.sync();
   } finally {
     await file.close();
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }
 

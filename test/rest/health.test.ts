@@ -13,12 +13,18 @@ test.after.always(async (t) => { await t.context.cluster.stop(); });
 
 test.serial('nodes are a bare array with id, URL and state', async (t) => {
   const { cluster } = t.context;
-  const nodes = await (await fetch(`${cluster.url}/api/nodes`)).json() as { id: string; url: string; state: string; diskFreeBytes: number; diskTotalBytes: number }[];
+  type NodeView = { id: string; url: string; state: string; diskFreeBytes: number | null; diskTotalBytes: number | null };
+  let nodes: NodeView[] = [];
+  // What a node says of its disk comes with its first heartbeat.
+  await until(async () => {
+    nodes = await (await fetch(`${cluster.url}/api/nodes`)).json() as NodeView[];
+    return nodes.every((node) => node.diskFreeBytes !== null);
+  }, PATIENCE_MS, () => `no heartbeat: ${JSON.stringify(nodes)}`);
   t.deepEqual(nodes.map(({ id, url, state }) => ({ id, url, state })).sort((a, b) => a.id.localeCompare(b.id)),
     cluster.nodeNames().map((id) => ({ id, url: cluster.partUrl(id), state: 'active' })));
   for (const node of nodes) {
     t.like(node, { trouble: null });
-    t.true(node.diskFreeBytes > 0 && node.diskFreeBytes <= node.diskTotalBytes);
+    t.true(node.diskFreeBytes! > 0 && node.diskFreeBytes! <= node.diskTotalBytes!);
   }
 });
 

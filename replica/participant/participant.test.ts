@@ -1,0 +1,56 @@
+import test from 'ava';
+import type { VoteHeader } from '@trivet/proto/messages.ts';
+import { newId } from '@trivet/proto/id.ts';
+import type { Ingest, Quarantine } from '../quarantine/ingest.ts';
+import type { RefStore } from '../refs/ref-store.ts';
+import { Replica } from '../repository/replica.ts';
+import type { Journal } from './journal.ts';
+import { Participant } from './participant.ts';
+
+const OID = 'a'.repeat(40);
+const HEADER: VoteHeader = {
+  transaction: newId(), commands: [{ ref: 'refs/heads/main', old: '0'.repeat(40), new: OID }], atomic: false,
+  policy: { denyNonFastForwards: false, denyDeletes: false }, generation: 0, pack: true,
+};
+
+function participantWith(options: { maxVotes?: number } = {}) {
+  const quarantine = { discarded: 0, typeOf: () => 'commit', discard: async () => { quarantine.discarded += 1; } };
+  const ingest = { ingest: async () => ({ ok: true, quarantine: quarantine as unknown as Quarantine }) };
+  const replica = new Replica({ id: newId(), gitDir: '/nowhere.git', objectFormat: 'sha1', refs: {} as RefStore, generation: 0 });
+  const participant = new Participant(ingest as unknown as Ingest, {} as Journal, async () => {}, { catchUpMs: 1, maxVotes: options.maxVotes ?? 10 });
+  return { participant, replica, quarantine };
+}
+
+test('a vote is forgotten when whoever asked for it goes away without the answer', async (t) => {
+  const { participant, replica, quarantine } = participantWith();
+  const caller = new AbortController();
+  t.is((await participant.vote(replica, HEADER, undefined, caller.signal)).unpack, 'ok');
+  t.is(replica.votes.size, 1);
+  caller.abort();
+  t.is(replica.votes.size, 0);
+  t.is(quarantine.discarded, 1);
+});
+
+test('control: a vote whose answer arrived stays until it is prepared or forgotten', async (t) => {
+  const { participant, replica, quarantine } = participantWith();
+  await participant.vote(replica, HEADER, undefined, new AbortController().signal);
+  t.is(replica.votes.size, 1);
+  t.is(quarantine.discarded, 0);
+});
+
+test('a replica that holds as many votes as it may takes no more', async (t) => {
+  const { participant, replica } = participantWith({ maxVotes: 1 });
+  const signal = new AbortController().signal;
+  await participant.vote(replica, HEADER, undefined, signal);
+  await t.throwsAsync(participant.vote(replica, { ...HEADER, transaction: newId() }, undefined, signal), { message: /too many requests/ });
+});
+
+test('a vote that nobody prepared in time is forgotten', async (t) => {
+  const { participant, replica, quarantine } = participantWith();
+  await participant.vote(replica, HEADER, undefined, new AbortController().signal);
+  await participant.expireVotes(replica, Date.now() - 1_000);
+  t.is(replica.votes.size, 1);
+  await participant.expireVotes(replica, Date.now() + 1_000);
+  t.is(replica.votes.size, 0);
+  t.is(quarantine.discarded, 1);
+});
