@@ -39,12 +39,12 @@ export async function startMariaDb(): Promise<MariaDb> {
   const user = process.getuid?.() === 0 ? ['--user=root'] : [];
   await promisify(execFile)('mariadb-install-db', [
     '--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal', '--skip-test-db', ...user,
-  ], { env: withSearchPath() });
+  ], { env: environmentIn(folder) });
   const port = await freePort();
   const server = spawn('mariadbd', [
     '--no-defaults', `--datadir=${data}`, `--socket=${join(folder, 's.sock')}`, '--bind-address=127.0.0.1',
     `--port=${port}`, '--skip-log-bin', '--innodb-buffer-pool-size=32M', ...user,
-  ], { stdio: 'ignore', env: withSearchPath() });
+  ], { stdio: 'ignore', env: environmentIn(folder) });
   // Whatever becomes of the test's process, the server doesn't outlive it.
   const kill = () => void server.kill('SIGKILL');
   process.once('exit', kill);
@@ -105,8 +105,9 @@ function searchPath(): string[] {
   return [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/usr/local/sbin'].filter((folder) => folder !== '');
 }
 
-function withSearchPath(): NodeJS.ProcessEnv {
-  return { ...process.env, PATH: searchPath().join(':') };
+/** A server that starts removes what it takes for its own leftovers in the temporary directory: each gets one to itself. */
+function environmentIn(folder: string): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: searchPath().join(':'), TMPDIR: folder };
 }
 
 async function freePort(): Promise<number> {
