@@ -108,10 +108,8 @@ function makePorts(input: {
     forget: (repository, ids, transaction) => {
       for (const id of ids) void nodes.get(id)?.client.abort(repository, { transactions: [transaction] }).catch(() => {});
     },
-    decide: async ({ promised, transactions, events, ...decision }) => {
-      const outcome = await decisions.commit({ ...decision, transactions: [...transactions], promised: [...promised], events: [...events] });
-      return outcome;
-    },
+    decide: ({ promised, transactions, events, ...decision }) => (
+      decisions.commit({ ...decision, transactions: [...transactions], promised: [...promised], events: [...events] })),
     settle: ({ repository, batch, transactions }) => decisions.settle({ repository, batch, transactions: [...transactions] }),
     mark: async (repository, ids, state, reason) => {
       await replicas.mark(repository, [...ids], state, reason);

@@ -199,7 +199,7 @@ interface RunContext {
   route: Route;
   batch: string;
   entries: readonly VotedTransaction[];
-  transactions: readonly string[] & string[];
+  transactions: string[];
 }
 
 function outcomesOf(result: BatchResult, entries: readonly VotedTransaction[]): BatchOutcome[] {

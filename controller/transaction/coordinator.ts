@@ -177,8 +177,7 @@ export class Coordinator {
   /** Takes out of the line what can be prepared together, and runs it; never throws, for each has its own `finish`. */
   async #runBatch(repository: string, waiting: VotedTransaction[]): Promise<void> {
     const [first] = waiting;
-    const winners = [...first!.winners].sort().join(' ');
-    const together = waiting.filter((entry) => [...entry.winners].sort().join(' ') === winners).slice(0, this.#limits.maxBatch);
+    const together = waiting.filter((entry) => sameNodes(entry.winners, first!.winners)).slice(0, this.#limits.maxBatch);
     for (const entry of together) waiting.splice(waiting.indexOf(entry), 1);
     const [present, gone] = [together.filter((entry) => !entry.signal.aborted), together.filter((entry) => entry.signal.aborted)];
     for (const entry of gone) {
@@ -231,4 +230,8 @@ export class Coordinator {
       return node.healthy ? [] : [[replica.node, node.trouble ?? 'unhealthy']];
     }));
   }
+}
+
+function sameNodes(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((node) => b.includes(node));
 }
