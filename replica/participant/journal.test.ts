@@ -115,8 +115,10 @@ test('control: a promise that nobody carries over is lost with the old file', as
 
 test('after a failed write every append fails with disk_failure, for the disk holds nobody knows what', async (t) => {
   const { journal } = await openJournal(t);
+  t.false(journal.failed);
   await journal.close();
   await t.throwsAsync(journal.append(promise(), true), { code: 'disk_failure' });
+  t.true(journal.failed);
   await t.throwsAsync(journal.append(promise(), false), { code: 'disk_failure' });
 });
 
