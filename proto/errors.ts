@@ -23,6 +23,10 @@ export const ERRORS = {
   method_not_allowed: { status: 405, retry: false, message: 'this method is not allowed here' },
   bad_repository_name: { status: 400, retry: false, message: 'not a valid repository name' },
   repository_not_found: { status: 404, retry: false, message: 'no such repository' },
+  job_not_found: { status: 404, retry: false, message: 'no such repair job' },
+  transaction_not_found: { status: 404, retry: false, message: 'no such transaction' },
+  job_finished: { status: 409, retry: false, message: 'the repair job is finished' },
+  source_unsuitable: { status: 409, retry: false, message: 'this replica can not be the source' },
   repository_exists: { status: 409, retry: false, message: 'the repository exists already' },
   unauthorized: { status: 401, retry: false, message: 'the cluster token is missing or wrong' },
   // the cluster's condition
@@ -32,6 +36,7 @@ export const ERRORS = {
   too_busy: { status: 503, retry: true, message: 'too many requests at the moment' },
   store_unavailable: { status: 503, retry: true, message: 'the database does not answer' },
   shutting_down: { status: 503, retry: true, message: 'this server is shutting down' },
+  wrong_directory: { status: 409, retry: false, message: 'the data directory belongs to another node' },
   outcome_unknown: { status: 503, retry: false, message: 'it is not known yet whether the push was committed; fetch before you push again' },
   // between controllers and nodes
   node_starting: { status: 503, retry: true, message: 'the node has not finished its restart handshake' },

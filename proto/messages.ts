@@ -97,14 +97,98 @@ export const RefsSnapshot = Type.Object({
 }, closed);
 export type RefsSnapshot = Static<typeof RefsSnapshot>;
 
+/** How many bytes of a repair may be sent in a second; a header, so that stock git can carry it. */
+const BytesPerSecond = Type.Integer({ minimum: 1024 });
+const Count = Type.Integer({ minimum: 0 });
+
 export const RepairRequest = Type.Object({
-  /** Base URL of the node to fetch from. */
-  source: Type.String(),
+  /** The job this round belongs to: progress is told under it, and what is set aside is named after it. */
+  job: Id,
+  /** Base URL of the node to take from. */
+  source: Type.String({ minLength: 1, maxLength: 500 }),
   objectFormat: ObjectFormatText,
   /** `objects` only brings objects over; `refs` also makes the refs equal to the source's and takes its generation. */
   round: Type.Union([Type.Literal('objects'), Type.Literal('refs')]),
+  /**
+   * `fetch`: what is missing, by git. `heal`: whole packs that are missing or damaged. `rebuild`: a new repository from
+   * the source's packs, beside the old one; the round `refs` swaps the two.
+   */
+  way: Type.Union([Type.Literal('fetch'), Type.Literal('heal'), Type.Literal('rebuild')]),
+  /** What SQL holds. The round `refs` needs it: the source must have exactly this, and the target ends in it. */
+  expect: Type.Optional(ReplicaPosition),
+  bytesPerSecond: Type.Optional(BytesPerSecond),
 }, closed);
 export type RepairRequest = Static<typeof RepairRequest>;
+export type RepairWay = RepairRequest['way'];
+
+/** Where the replica stands after a round, and what the round brought. */
+export const RepairAnswer = Type.Object({ generation: Generation, digest: DigestText, objects: Count, bytes: Count }, closed);
+export type RepairAnswer = Static<typeof RepairAnswer>;
+
+/** How far the round is that runs. A total is null while it isn't known. */
+export const RepairProgress = Type.Object({
+  job: Id,
+  objects: Count,
+  totalObjects: Type.Union([Count, Type.Null()]),
+  bytes: Count,
+  totalBytes: Type.Union([Count, Type.Null()]),
+}, closed);
+export type RepairProgress = Static<typeof RepairProgress>;
+
+export const VerifyRequest = Type.Object({
+  /** Also every byte of every pack and index, and every link between objects. */
+  full: Type.Boolean(),
+}, closed);
+export type VerifyRequest = Static<typeof VerifyRequest>;
+
+/** What is wrong with a replica on its disk. */
+export const ReplicaProblem = Type.Object({
+  kind: Type.Union([Type.Literal('diverged'), Type.Literal('corrupt'), Type.Literal('missing')]),
+  detail: Type.String(),
+}, closed);
+export type ReplicaProblem = Static<typeof ReplicaProblem>;
+
+export const VerifyAnswer = Type.Object({
+  /** As the node has it in memory, and serves it. */
+  generation: Generation,
+  digest: DigestText,
+  /** Computed anew from HEAD, packed-refs and every loose ref; null when they can't be read. */
+  diskDigest: Type.Union([DigestText, Type.Null()]),
+  problems: Type.Array(ReplicaProblem),
+  packs: Count,
+  bytes: Count,
+  tookMs: Type.Number({ minimum: 0 }),
+}, closed);
+export type VerifyAnswer = Static<typeof VerifyAnswer>;
+
+/** Every repository directory on a node's disk. */
+export const ReplicaListing = Type.Object({ replicas: Type.Array(Id) }, closed);
+export type ReplicaListing = Static<typeof ReplicaListing>;
+
+/** The packs of a replica that a repair may copy. */
+export const PackListing = Type.Object({
+  packs: Type.Array(Type.Object({
+    /** Without suffix: `pack-<digits>`. */
+    name: Type.String({ pattern: '^pack-[0-9a-f]{40,64}$' }),
+    bytes: Count,
+    indexBytes: Count,
+  }, closed)),
+  /** Whether there are objects outside packs, which copying packs would miss. */
+  loose: Type.Boolean(),
+}, closed);
+export type PackListing = Static<typeof PackListing>;
+
+/** accept-data-loss: the refs a replica has get a generation above all that are known. */
+export const AdoptRequest = Type.Object({ generation: Generation, digest: DigestText }, closed);
+export type AdoptRequest = Static<typeof AdoptRequest>;
+
+/** The promises a node holds. */
+export const PromiseListing = Type.Object({
+  promises: Type.Array(Type.Object({
+    repository: Id, batch: Id, transactions: Type.Array(Id), ageMs: Type.Number({ minimum: 0 }),
+  }, closed)),
+}, closed);
+export type PromiseListing = Static<typeof PromiseListing>;
 
 // --- node and controller --------------------------------------------------------------------------------------------
 
@@ -113,6 +197,8 @@ export const HandshakeRequest = Type.Object({
   url: Type.String({ minLength: 1, maxLength: 500 }),
   /** New at every start of the node's process. */
   boot: Id,
+  /** Whose data directory the node has found itself with: its own, unless somebody swapped disks. */
+  directory: Type.Object({ node: NodeId }, closed),
 }, closed);
 export type HandshakeRequest = Static<typeof HandshakeRequest>;
 
@@ -153,3 +239,5 @@ export type NodeStatus = Static<typeof NodeStatus>;
 export const GENERATION_HEADER = 'trivet-generation';
 /** Header that carries one id for a client's request through every process it touches. */
 export const REQUEST_ID_HEADER = 'trivet-request-id';
+/** Request header: no more bytes a second than this are sent. */
+export const BYTES_PER_SECOND_HEADER = 'trivet-bytes-per-second';

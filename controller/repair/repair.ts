@@ -41,7 +41,7 @@ export class Repair {
     const target = this.#nodes.usable(job.node);
     if (target === undefined) throw new TrivetError('node_unreachable', { node: job.node });
     const source = this.#source(route, job.node);
-    const position = await target.client.repair(job.repository, { source, objectFormat: route.repository.objectFormat, round }, signal);
+    const position = await target.client.repair(job.repository, { source, objectFormat: route.repository.objectFormat, round, job: job.id, way: 'fetch' }, signal);
     return { route, position };
   }
 

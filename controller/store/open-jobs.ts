@@ -21,10 +21,11 @@ export async function openJobs(
   for (const node of nodes) {
     await statements.run(
       `INSERT INTO repair_jobs
-         (id, repository_id, node_id, reason, state, attempt, fence, next_attempt_at, created_at)
-       SELECT ?, r.repository_id, r.node_id, ?, 'waiting', 0, 0, ?, ?
+         (id, repository_id, node_id, reason, detail, state, open, attempt, fence, round, objects, bytes,
+          next_attempt_at, created_at)
+       SELECT ?, r.repository_id, r.node_id, 'outdated', ?, 'waiting', 1, 0, 0, 0, 0, 0, ?, ?
        FROM replicas r WHERE r.repository_id = ? AND r.node_id = ?
-       ${orKeep(statements.dialect, 'repair_jobs', ['repository_id', 'node_id'])}`,
+       ${orKeep(statements.dialect, 'repair_jobs', ['repository_id', 'node_id', 'open'])}`,
       [newId(), toReason(reason), now, now, repository, node],
     );
   }

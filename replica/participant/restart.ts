@@ -15,7 +15,7 @@ export async function restart(context: ReplicaContext, stopping: () => boolean):
   const { config, boot, controllers, journal, replicas, log } = context;
   const startedAt = performance.now();
   const records = await journal.read();
-  await persist('handshake', () => controllers.handshake({ node: config.node, url: config.url, boot }));
+  await persist('handshake', () => controllers.handshake({ node: config.node, url: config.url, boot, directory: { node: config.node } }));
   const inDoubt = await recover(replicas, records, async (promise) => {
     const { outcome } = await persist('settle', () => controllers.settle({
       node: config.node, repository: promise.repository, batch: promise.batch, transactions: promise.transactions,
