@@ -10,20 +10,31 @@ import { makeNodeAgent, NodeClient } from './nodes/node-client.ts';
 import { NodeRegistry } from './nodes/node-registry.ts';
 import { Delivery } from './outbox/delivery.ts';
 import { Admission } from './repair/admission.ts';
+import { AtRisk } from './repair/at-risk.ts';
+import { DataLoss } from './repair/data-loss.ts';
+import { Listing } from './repair/listing.ts';
+import { makeRepairPorts, makeRepairTargets } from './repair/ports.ts';
 import { Reconcile } from './repair/reconcile.ts';
 import { Repair } from './repair/repair.ts';
+import { RepairRequests } from './repair/requests.ts';
+import { Verification } from './repair/verification.ts';
 import { Creation } from './repositories/creation.ts';
 import { Reader } from './routing/reader.ts';
+import { RepositoriesAtRisk } from './store/at-risk.ts';
+import { DataLosses } from './store/data-losses.ts';
 import { openDatabase, type Database } from './store/database.ts';
 import { Decisions } from './store/decisions.ts';
+import { Findings } from './store/findings.ts';
 import { RepairJobs } from './store/jobs.ts';
 import { Nodes } from './store/nodes.ts';
 import { Outbox } from './store/outbox.ts';
 import { Replicas } from './store/replicas.ts';
 import { Repositories } from './store/repositories.ts';
 import { TurnLock } from './store/turn-lock.ts';
+import { Verifications } from './store/verifications.ts';
 import type { BatchPorts } from './transaction/batch-run.ts';
 import { Coordinator, type VotedTransaction } from './transaction/coordinator.ts';
+import { Transactions } from './transaction/transactions.ts';
 import { Turns } from './transaction/turns.ts';
 
 /** All parts of a controller, wired. */
@@ -34,14 +45,25 @@ export interface ControllerContext {
   metrics: ControllerMetrics;
   database: Database;
   repositories: Repositories;
+  replicas: Replicas;
   nodeRows: Nodes;
   decisions: Decisions;
+  transactions: Transactions;
+  jobs: RepairJobs;
+  findings: Findings;
+  verifications: Verifications;
   nodes: NodeRegistry;
   reader: Reader;
   coordinator: Coordinator;
   creation: Creation;
   admission: Admission;
   reconcile: Reconcile;
+  repairs: RepairRequests;
+  verification: Verification;
+  listing: Listing;
+  atRisk: AtRisk;
+  dataLoss: DataLoss;
+  dataLosses: DataLosses;
   delivery: Delivery;
   agent: Agent;
   turnLock: TurnLock;
@@ -56,6 +78,9 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const nodeRows = new Nodes(database);
   const decisions = new Decisions(database, config.controller);
   const jobs = new RepairJobs(database);
+  const findings = new Findings(database);
+  const verifications = new Verifications(database);
+  const dataLosses = new DataLosses(database);
   const turnLock = new TurnLock(database);
 
   const events: Events = new Events(log, () => metrics);
@@ -65,15 +90,26 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const ports = makePorts({ repositories, replicas, decisions, nodes, config, onMark: () => reconcile.poke() });
   const coordinator = new Coordinator({ nodes, ports, turns, deadlines: config.deadlines, limits: config.limits, events });
   const metrics: ControllerMetrics = makeMetrics(config.controller, { voting: () => coordinator.voting, waiting: () => turns.waiting });
+  const onFound = (repository: string, node: string, kind: string, detail: string) => events.found(repository, node, kind, detail);
+  const onDue = () => reconcile.poke();
+  const { leaseMs } = config.repair;
+  const repair = new Repair(makeRepairPorts({ repositories, replicas, jobs, nodes, turns, leaseMs }), { bytesPerSecond: config.repair.bytesPerSecond });
   const reconcile: Reconcile = new Reconcile({
-    jobs, nodes, events, holder: config.controller, concurrency: config.repairConcurrency,
-    repair: new Repair(nodes, repositories, replicas, turns as unknown as Turns<never>),
+    jobs, repair, targets: makeRepairTargets(nodes), events,
+    options: { holder: config.controller, concurrency: config.repair.concurrency, perNode: config.repair.perNode, leaseMs },
   });
+  const verification = new Verification({ verifications, repositories, findings, nodes, events, options: config.verification, onFound: onDue });
   return {
-    config, log, events, metrics, database, repositories, nodeRows, decisions, nodes, coordinator, reconcile, agent, turnLock,
+    config, log, events, metrics, database, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
+    nodes, coordinator, reconcile, verification, agent, turnLock,
+    transactions: new Transactions(decisions, repositories, nodes),
+    repairs: new RepairRequests({ repositories, replicas, jobs, verification, onOpened: onDue }),
+    listing: new Listing({ nodes, repositories, replicas, findings, onFound }),
+    atRisk: new AtRisk(new RepositoriesAtRisk(database), repositories, jobs, nodes),
+    dataLoss: new DataLoss({ losses: dataLosses, repositories, nodes, onAccepted: (record) => { events.dataLossAccepted(record); onDue(); } }),
     reader: new Reader(nodes, events, config.deadlines.readMs),
     creation: new Creation(repositories, replicas, nodes),
-    admission: new Admission(replicas),
+    admission: new Admission(replicas, findings, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
     stopping: false,
   };

@@ -22,7 +22,7 @@ try {
     setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref();
     loops.stop();
     await app.close();
-    await context.reconcile.stop();
+    await Promise.all([context.reconcile.stop(), context.verification.stop()]);
     context.turnLock.close();
     await context.agent.destroy();
     await context.database.close();

@@ -15,6 +15,8 @@ export interface KnownNode {
   healthy: boolean;
   /** Why it isn't healthy: an error code. */
   trouble: string | undefined;
+  /** When it became healthy or unhealthy, as far as this controller saw. */
+  healthChangedAt: Date;
   status: NodeStatus | undefined;
   /** Requests of this controller under way. */
   inFlight: number;
@@ -65,6 +67,12 @@ export class NodeRegistry {
     return node !== undefined && node.healthy && !node.cordoned ? node : undefined;
   }
 
+  /** The ids of the nodes that can be used, and of those that can't. */
+  get byUse(): { usable: string[]; unusable: string[] } {
+    const ids = (usable: boolean) => this.all.filter(({ id }) => (this.usable(id) !== undefined) === usable).map(({ id }) => id);
+    return { usable: ids(true), unusable: ids(false) };
+  }
+
   /** Takes over what SQL says. */
   async refresh(): Promise<void> {
     const listed = await this.#directory.list();
@@ -112,13 +120,14 @@ export class NodeRegistry {
 
   #add(id: string, url: string): void {
     this.#nodes.set(id, {
-      id, client: this.#makeClient(id, url), cordoned: false, healthy: false, trouble: 'node_starting',
+      id, client: this.#makeClient(id, url), cordoned: false, healthy: false, trouble: 'node_starting', healthChangedAt: new Date(),
       status: undefined, inFlight: 0, latencyMs: 1, errorRate: 0,
     });
   }
 
   #setHealth(node: KnownNode, healthy: boolean, trouble: string | undefined): void {
     const changed = node.healthy !== healthy;
+    if (changed) node.healthChangedAt = new Date();
     node.healthy = healthy;
     node.trouble = healthy ? undefined : trouble;
     if (changed) this.#events.healthChanged(node);

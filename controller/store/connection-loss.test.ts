@@ -20,7 +20,7 @@ function allWays(db: Database, repository: string): [string, () => Promise<unkno
     ['a read by Prisma', () => new Nodes(db).list()],
     ['a write by Prisma', () => new Nodes(db).setState('n1', 'active')],
     ['a SQL transaction by Prisma', () => seed(db, newId())],
-    ['a claim', () => new RepairJobs(db).claim({ holder: 'c1', leaseMs: 0, limit: 1 })],
+    ['a claim', () => new RepairJobs(db).claim({ holder: 'c1', leaseMs: 0, nodes: ['n1'], limit: 1 })],
     ['a decision to abort', () => new Decisions(db, 'c1').settle({
       repository, batch: newId(), transactions: [newId()],
     })],

@@ -28,8 +28,10 @@ storeTest('a commit moves the repository and its promising replicas, and tells t
   t.is(await decisions.outcome(decision.transactions), 'commit');
   const [event] = await new Outbox(db).after(0, 10);
   t.like(event, { repository: repository.id, kind: 'push', payload: events[0]!.payload });
-  t.deepEqual(await new RepairJobs(db).list(), []);
+  t.deepEqual(await new RepairJobs(db).page({ state: 'open', limit: 100 }), []);
 });
+
+const CLAIM = { holder: 'c1', leaseMs: 600_000, nodes: ['n3'], limit: 1 };
 
 storeTest('a replica that missed a commit is outdated and has one repair job', async (t, store) => {
   const db = await store.open();
@@ -38,8 +40,8 @@ storeTest('a replica that missed a commit is outdated and has one repair job', a
   await decisions.commit(step(repository, 0, ['n1', 'n2']));
   await decisions.commit(step(repository, 1, ['n1', 'n2']));
   t.deepEqual(await statesOf(db, repository.id), ['n1 current 2', 'n2 current 2', 'n3 outdated 0']);
-  const jobs = await new RepairJobs(db).list();
-  t.deepEqual(jobs.map(({ node, reason }) => [node, reason]), [['n3', 'missed a commit']]);
+  const jobs = await new RepairJobs(db).page({ state: 'open', limit: 100 });
+  t.deepEqual(jobs.map(({ node, reason, detail }) => [node, reason, detail]), [['n3', 'outdated', 'missed a commit']]);
 });
 
 storeTest('a commit from another generation or another digest is refused and leaves nothing', async (t, store) => {
@@ -88,12 +90,13 @@ storeTest('a transaction that is decided already refuses its whole batch', async
   t.is((await new Repositories(db).routeById(repository.id))!.repository.generation, 0);
 });
 
-for (const state of ['diverged', 'repairing', 'missing'] as const) {
+for (const state of ['diverged', 'corrupt', 'repairing', 'missing'] as const) {
   storeTest(`a promise doesn't make a ${state} replica current, nor count for the quorum`, async (t, store) => {
     const db = await store.open();
     const repository = await seed(db);
     const decisions = new Decisions(db, 'c1');
-    await new Replicas(db).mark(repository.id, ['n3'], state, 'a test');
+    await new Replicas(db).mark(repository.id, ['n3'], state === 'repairing' ? 'outdated' : state, 'a test');
+    if (state === 'repairing') await new RepairJobs(db).begin((await new RepairJobs(db).claim(CLAIM))[0]!);
     t.is(await decisions.commit(step(repository, 0, ['n1', 'n3'])), 'refused');
     t.is(await decisions.commit(step(repository, 0)), 'committed');
     t.deepEqual(await statesOf(db, repository.id), ['n1 current 1', 'n2 current 1', `n3 ${state} 0`]);
@@ -104,8 +107,12 @@ storeTest('a promise makes an outdated replica current again', async (t, store) 
   const db = await store.open();
   const repository = await seed(db);
   await new Replicas(db).mark(repository.id, ['n3'], 'outdated', 'slow');
+  const [job] = await new RepairJobs(db).claim(CLAIM);
   t.is(await new Decisions(db, 'c1').commit(step(repository, 0)), 'committed');
   t.deepEqual(await statesOf(db, repository.id), ['n1 current 1', 'n2 current 1', 'n3 current 1']);
+  // A repair that is at it already might bring what the source had before this commit.
+  t.is(await new RepairJobs(db).begin(job!), 'lost');
+  t.like(await new RepairJobs(db).get(job!.id), { state: 'done' });
 });
 
 storeTest('settling an unknown batch aborts it, again and again, and its commit comes too late', async (t, store) => {

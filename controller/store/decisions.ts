@@ -1,8 +1,8 @@
 import type { Database } from './database.ts';
 import { attempt, classify } from './failure.ts';
-import { openJobs } from './open-jobs.ts';
-import type { Outcome } from './rows.ts';
-import { placeholders, type Row, type Statements } from './sql.ts';
+import { closeJobs, openJobs } from './open-jobs.ts';
+import type { Decision, Outcome } from './rows.ts';
+import { placeholders, type Row, type Statements, toDate } from './sql.ts';
 
 export interface CommitDecision {
   repository: string;
@@ -97,6 +97,25 @@ export class Decisions {
     return decided.length === transactions.length ? 'commit' : undefined;
   }
 
+  async get(id: string): Promise<Decision | undefined> {
+    const [row] = await attempt(() => this.#db.sql.all(`${DECISION} WHERE t.id = ?`, [id]));
+    return row && toDecision(row);
+  }
+
+  /** One page, the newest first. @param filter.after the last id of the page before */
+  async page(filter: { repository?: string; outcome?: Outcome; after?: string; limit: number }): Promise<Decision[]> {
+    const conditions: [string, string][] = [];
+    if (filter.repository !== undefined) conditions.push(['t.repository_id = ?', filter.repository]);
+    if (filter.outcome !== undefined) conditions.push(['t.outcome = ?', filter.outcome]);
+    // Ids begin with the time of their making.
+    if (filter.after !== undefined) conditions.push(['t.id < ?', filter.after]);
+    const where = conditions.length === 0 ? '' : `WHERE ${conditions.map(([sql]) => sql).join(' AND ')}`;
+    const rows = await attempt(() => this.#db.sql.all(
+      `${DECISION} ${where} ORDER BY t.id DESC LIMIT ?`, [...conditions.map(([, value]) => value), filter.limit],
+    ));
+    return rows.map(toDecision);
+  }
+
   async #commit(statements: Statements, decision: CommitDecision): Promise<void> {
     const { repository, before, after } = decision;
     // First of all, because it locks the repository's row: from here decisions on one repository go one by one.
@@ -136,6 +155,22 @@ export class Decisions {
   }
 }
 
+const DECISION = `SELECT t.id, t.batch, t.repository_id, p.name, t.outcome, t.generation, t.decided_by, t.decided_at
+  FROM transactions t LEFT JOIN repositories p ON p.id = t.repository_id`;
+
+function toDecision(row: Row): Decision {
+  return {
+    id: String(row['id']),
+    batch: String(row['batch']),
+    repository: String(row['repository_id']),
+    repositoryName: row['name'] as string | null,
+    outcome: row['outcome'] as Outcome,
+    generation: row['generation'] === null ? null : Number(row['generation']),
+    decidedBy: String(row['decided_by']),
+    decidedAt: toDate(row['decided_at']),
+  };
+}
+
 /** Rolls the SQL transaction back. */
 class Refused extends Error {}
 
@@ -159,6 +194,8 @@ async function moveReplicas(statements: Statements, { repository, after, promise
      WHERE repository_id = ? AND node_id IN (${placeholders(nodes.length)})`,
     [now, after.generation, after.digest, repository, ...nodes],
   );
+  // It has what a repair would bring. Whoever is at that repair must not bring it anything older any more.
+  await closeJobs(statements, repository, keeping.filter((row) => row['state'] === 'outdated').map((row) => String(row['node_id'])));
   const missed = replicas.map((row) => ({ node: String(row['node_id']), state: row['state'] }))
     .filter((replica) => replica.state === 'current' && !nodes.includes(replica.node))
     .map((replica) => replica.node);
@@ -168,7 +205,7 @@ async function moveReplicas(statements: Statements, { repository, after, promise
      WHERE repository_id = ? AND node_id IN (${placeholders(missed.length)})`,
     [MISSED, now, repository, ...missed],
   );
-  await openJobs(statements, repository, missed, MISSED);
+  await openJobs(statements, repository, missed, 'outdated', MISSED);
 }
 
 const MISSED = 'missed a commit';

@@ -108,7 +108,8 @@ export class Repositories {
 
 const ROUTE = `SELECT p.id, p.name, p.object_format, p.default_branch, p.replication_factor, p.generation,
     p.refs_digest, p.deny_non_fast_forwards, p.deny_deletes, p.created_at,
-    r.node_id, r.state, r.generation AS replica_generation, r.digest, r.reason, n.url, n.state AS node_state
+    r.node_id, r.state, r.generation AS replica_generation, r.digest, r.reason, r.changed_at, r.verified_at, r.checked_at,
+    n.url, n.state AS node_state
   FROM repositories p
   LEFT JOIN replicas r ON r.repository_id = p.id
   LEFT JOIN nodes n ON n.id = r.node_id`;
@@ -155,5 +156,8 @@ function toReplica(row: Row): Replica {
     generation: Number(row['replica_generation']),
     digest: String(row['digest']),
     reason: row['reason'] as string | null,
+    changedAt: toDate(row['changed_at']),
+    verifiedAt: row['verified_at'] === null ? null : toDate(row['verified_at']),
+    checkedAt: row['checked_at'] === null ? null : toDate(row['checked_at']),
   };
 }
