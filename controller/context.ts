@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Agent } from 'undici';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
-import { makeFailpoint } from '@trivet/proto/failpoint.ts';
+import { makeFailpoint, type Failpoint } from '@trivet/proto/failpoint.ts';
 import type { ControllerConfig } from './config.ts';
 import { Events } from './events.ts';
 import { makeMetrics, type ControllerMetrics } from './metrics.ts';
@@ -87,13 +87,14 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const agent = makeNodeAgent();
   const nodes = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), events);
   const turns = new Turns<VotedTransaction>(turnLock, config.deadlines.turnMs);
-  const ports = makePorts({ repositories, replicas, decisions, nodes, config, onMark: () => reconcile.poke() });
+  const failpoint = makeFailpoint(config.failpoints);
+  const ports = makePorts({ repositories, replicas, decisions, nodes, failpoint, onMark: () => reconcile.poke() });
   const coordinator = new Coordinator({ nodes, ports, turns, deadlines: config.deadlines, limits: config.limits, events });
   const metrics: ControllerMetrics = makeMetrics(config.controller, { voting: () => coordinator.voting, waiting: () => turns.waiting });
   const onFound = (repository: string, node: string, kind: string, detail: string) => events.found(repository, node, kind, detail);
   const onDue = () => reconcile.poke();
   const { leaseMs } = config.repair;
-  const repair = new Repair(makeRepairPorts({ repositories, replicas, jobs, nodes, turns, leaseMs }), { bytesPerSecond: config.repair.bytesPerSecond });
+  const repair = new Repair(makeRepairPorts({ repositories, replicas, jobs, nodes, turns, leaseMs, failpoint }), { bytesPerSecond: config.repair.bytesPerSecond });
   const reconcile: Reconcile = new Reconcile({
     jobs, repair, targets: makeRepairTargets(nodes), events,
     options: { holder: config.controller, concurrency: config.repair.concurrency, perNode: config.repair.perNode, leaseMs },
@@ -117,10 +118,9 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
 
 /** The real world of a batch: nodes over HTTP, decisions in SQL. */
 function makePorts(input: {
-  repositories: Repositories; replicas: Replicas; decisions: Decisions; nodes: NodeRegistry; config: ControllerConfig; onMark(): void;
+  repositories: Repositories; replicas: Replicas; decisions: Decisions; nodes: NodeRegistry; failpoint: Failpoint; onMark(): void;
 }): BatchPorts {
-  const { repositories, replicas, decisions, nodes } = input;
-  const failpoint = makeFailpoint(input.config.failpoints);
+  const { repositories, replicas, decisions, nodes, failpoint } = input;
 
   const client = (id: string): NodeClient => {
     const node = nodes.get(id);

@@ -1,4 +1,5 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
+import type { Failpoint } from '@trivet/proto/failpoint.ts';
 import type { NodeClient } from '../nodes/node-client.ts';
 import type { NodeRegistry } from '../nodes/node-registry.ts';
 import type { RepairJobs } from '../store/jobs.ts';
@@ -15,8 +16,9 @@ export interface ExclusiveTurns {
 /** The real world of a repair: nodes over HTTP, jobs and admissions in SQL. */
 export function makeRepairPorts(input: {
   repositories: Repositories; replicas: Replicas; jobs: RepairJobs; nodes: NodeRegistry; turns: ExclusiveTurns; leaseMs: number;
+  failpoint: Failpoint;
 }): RepairPorts {
-  const { repositories, replicas, jobs, nodes, turns, leaseMs } = input;
+  const { repositories, replicas, jobs, nodes, turns, leaseMs, failpoint } = input;
   const client = (id: string): NodeClient => {
     const node = nodes.usable(id);
     if (node === undefined) throw new TrivetError('node_unreachable', { node: id });
@@ -32,6 +34,7 @@ export function makeRepairPorts(input: {
     round: async (repository, node, message, signal) => client(node).repair(repository, message, signal),
     discard: (repository, node) => { void nodes.get(node)?.client.discardRepaired(repository).catch(() => {}); },
     inTurn: (repository, action) => turns.exclusively(repository, action),
+    failpoint,
   };
 }
 

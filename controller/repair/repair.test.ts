@@ -33,6 +33,7 @@ class World implements RepairPorts {
   async report() { return this.held; }
   url(node: string) { return this.usable.has(node) ? `http://${node}` : undefined; }
   discard() { this.said.push('discard'); }
+  async failpoint() {}
 
   async admit(_job: RepairJob, position: { generation: number; digest: string; checked: boolean }) {
     const fits = position.generation === this.generation && position.digest === D(this.generation);

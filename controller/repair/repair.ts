@@ -19,6 +19,7 @@ export interface RepairPorts {
   discard(repository: string, node: string): void;
   /** Runs an action alone in the repository's turn. */
   inTurn<T>(repository: string, action: () => Promise<T>): Promise<T>;
+  failpoint(name: string): Promise<void>;
 }
 
 export interface RepairOptions {
@@ -77,6 +78,7 @@ export class Repair {
     const begun = await this.#ports.begin(job);
     if (begun === 'lost') throw claimLost(job);
     if (begun === 'current') return { way: 'none', rounds: 0, objects: 0, bytes: 0 };
+    await this.#ports.failpoint('repair-begun');
     return new Run(this.#ports, this.#options, job, signal).run();
   }
 }
@@ -116,6 +118,7 @@ class Run {
     const way = look.found === 'readable' ? 'fetch' : 'rebuild';
     await this.#objectRounds(way);
     await this.#lastRound(way);
+    await this.#ports.failpoint('repair-admitted');
     this.#ports.discard(this.#job.repository, this.#job.node);
     return this.#finished(way);
   }
@@ -153,10 +156,12 @@ class Run {
 
   async #lastRound(way: RepairWay): Promise<void> {
     await this.#ports.inTurn(this.#job.repository, async () => {
+      await this.#ports.failpoint('repair-turn');
       const { answer, route } = await this.#round('refs', way);
       const { generation, digest } = route.repository;
       const position = { generation: answer.generation, digest: answer.digest };
       const equal = position.generation === generation && position.digest === digest;
+      await this.#ports.failpoint('repair-admit');
       if (!equal || !await this.#ports.admit(this.#job, { ...position, checked: false })) {
         throw new TrivetError('repair_failed', { node: this.#job.node, expected: { generation, digest }, got: position });
       }
