@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Agent } from 'undici';
-import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
-import { makeFailpoint, type Failpoint } from '@trivet/proto/failpoint.ts';
+import { systemClock } from '@trivet/proto/clock.ts';
+import { makeFailpoint } from '@trivet/proto/failpoint.ts';
+import { newId } from '@trivet/proto/id.ts';
 import type { ControllerConfig } from './config.ts';
 import { Events } from './events.ts';
 import { makeMetrics, type ControllerMetrics } from './metrics.ts';
@@ -32,8 +32,8 @@ import { Replicas } from './store/replicas.ts';
 import { Repositories } from './store/repositories.ts';
 import { TurnLock } from './store/turn-lock.ts';
 import { Verifications } from './store/verifications.ts';
-import type { BatchPorts } from './transaction/batch-run.ts';
 import { Coordinator, type VotedTransaction } from './transaction/coordinator.ts';
+import { makePorts } from './transaction/ports.ts';
 import { Transactions } from './transaction/transactions.ts';
 import { Turns } from './transaction/turns.ts';
 
@@ -88,7 +88,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const nodes = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), events);
   const turns = new Turns<VotedTransaction>(turnLock, config.deadlines.turnMs);
   const failpoint = makeFailpoint(config.failpoints);
-  const ports = makePorts({ repositories, replicas, decisions, nodes, failpoint, onMark: () => reconcile.poke() });
+  const ports = makePorts({ repositories, replicas, decisions, nodes, clock: systemClock, newId, failpoint, onMark: () => reconcile.poke() });
   const coordinator = new Coordinator({ nodes, ports, turns, deadlines: config.deadlines, limits: config.limits, events });
   const metrics: ControllerMetrics = makeMetrics(config.controller, { voting: () => coordinator.voting, waiting: () => turns.waiting });
   const onFound = (repository: string, node: string, kind: string, detail: string) => events.found(repository, node, kind, detail);
@@ -113,45 +113,5 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     admission: new Admission(replicas, findings, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
     stopping: false,
-  };
-}
-
-/** The real world of a batch: nodes over HTTP, decisions in SQL. */
-function makePorts(input: {
-  repositories: Repositories; replicas: Replicas; decisions: Decisions; nodes: NodeRegistry; failpoint: Failpoint; onMark(): void;
-}): BatchPorts {
-  const { repositories, replicas, decisions, nodes, failpoint } = input;
-
-  const client = (id: string): NodeClient => {
-    const node = nodes.get(id);
-    if (node === undefined) throw new TrivetError('node_unreachable', { node: id });
-    return node.client;
-  };
-  const watched = async <T>(node: string, call: Promise<T>): Promise<T> => {
-    try {
-      return await call;
-    } catch (error) {
-      const { code } = asTrivetError(error);
-      if (code === 'node_unreachable' || code === 'phase_timeout') nodes.suspect(node, code);
-      throw error;
-    }
-  };
-  return {
-    route: (repository) => repositories.routeById(repository),
-    prepare: async (repository, node, message, deadlineMs) => watched(node, client(node).prepare(repository, message, deadlineMs)),
-    commit: async (repository, node, batch, deadlineMs) => watched(node, client(node).commit(repository, batch, deadlineMs)),
-    abort: (repository, node, batch) => { void nodes.get(node)?.client.abort(repository, { batch, transactions: [] }).catch(() => {}); },
-    forget: (repository, ids, transaction) => {
-      for (const id of ids) void nodes.get(id)?.client.abort(repository, { transactions: [transaction] }).catch(() => {});
-    },
-    decide: ({ promised, transactions, events, ...decision }) => (
-      decisions.commit({ ...decision, transactions: [...transactions], promised: [...promised], events: [...events] })),
-    settle: ({ repository, batch, transactions }) => decisions.settle({ repository, batch, transactions: [...transactions] }),
-    mark: async (repository, ids, state, reason) => {
-      await replicas.mark(repository, [...ids], state, reason);
-      input.onMark();
-    },
-    delay: async (ms) => { await sleep(ms); },
-    failpoint,
   };
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import type { PrepareAnswer, PrepareRequest, ReplicaPosition } from '@trivet/proto/messages.ts';
 import { OK, type Verdict } from '@trivet/proto/vote.ts';
@@ -30,7 +31,9 @@ export interface BatchPorts {
   /** Learns or forces the outcome of a decision whose answer was lost. */
   settle(input: { repository: string; batch: string; transactions: readonly string[] }): Promise<'commit' | 'abort'>;
   mark(repository: string, nodes: readonly string[], state: 'outdated' | 'diverged', reason: string): Promise<void>;
-  delay(ms: number): Promise<void>;
+  clock: Clock;
+  /** An id for a transaction or a batch. */
+  newId(): string;
   failpoint(name: string): Promise<void>;
 }
 
@@ -110,7 +113,7 @@ export class BatchRun {
   }
 
   #prepare(context: RunContext, nodes: readonly string[]): void {
-    this.#phaseStartedAt = performance.now();
+    this.#phaseStartedAt = this.#ports.clock.elapsed();
     const { repository } = context.route;
     const message = { batch: context.batch, transactions: context.transactions, generation: repository.generation };
     for (const node of nodes) {
@@ -132,7 +135,7 @@ export class BatchRun {
 
   #startGrace(phase: 'prepare' | 'commit'): void {
     const started = this.#state.phase;
-    void this.#ports.delay(phase === 'prepare' ? this.#deadlines.prepareGraceMs : this.#deadlines.commitGraceMs).then(() => {
+    void this.#ports.clock.sleep(phase === 'prepare' ? this.#deadlines.prepareGraceMs : this.#deadlines.commitGraceMs).then(() => {
       if (this.#state.phase === started) this.#feedNow({ type: 'grace-over' });
     });
   }
@@ -160,13 +163,13 @@ export class BatchRun {
 
   /** Asks SQL how it ended, forcing an abort if nobody has decided, until the deadline of the phase. */
   async #learn(context: RunContext): Promise<'committed' | 'refused' | 'unknown'> {
-    const deadline = performance.now() + this.#deadlines.decideMs;
-    while (performance.now() < deadline) {
+    const deadline = this.#ports.clock.elapsed() + this.#deadlines.decideMs;
+    while (this.#ports.clock.elapsed() < deadline) {
       try {
         const outcome = await this.#ports.settle({ repository: context.route.repository.id, batch: context.batch, transactions: context.transactions });
         return outcome === 'commit' ? 'committed' : 'refused';
       } catch {
-        await this.#ports.delay(SETTLE_RETRY_MS);
+        await this.#ports.clock.sleep(SETTLE_RETRY_MS);
       }
     }
     return 'unknown';
@@ -178,7 +181,7 @@ export class BatchRun {
   }
 
   #endPhase(phase: 'prepare' | 'decide' | 'commit'): void {
-    const now = performance.now();
+    const now = this.#ports.clock.elapsed();
     this.#events.phase(phase, now - this.#phaseStartedAt);
     this.#phaseStartedAt = now;
   }

@@ -1,7 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import { TrivetError } from '@trivet/proto/errors.ts';
-import { newId } from '@trivet/proto/id.ts';
 import type { PushHead } from '@trivet/proto/receive-pack.ts';
 import { expectsPack } from '@trivet/proto/receive-pack.ts';
 import { OK, type Verdict } from '@trivet/proto/vote.ts';
@@ -101,7 +99,7 @@ export class Coordinator {
   }
 
   async #push(route: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
-    const transaction = newId();
+    const transaction = this.#ports.newId();
     const participants = this.participants(route);
     const round = await this.#vote(route, transaction, participants, head, pack, signal);
     const { agreed } = round;
@@ -130,7 +128,7 @@ export class Coordinator {
   ): Promise<VoteRound> {
     const { repository } = route;
     const hasPack = expectsPack(head.commands);
-    const startedAt = performance.now();
+    const startedAt = this.#ports.clock.elapsed();
     try {
       const round = await runVotes({
         repository: repository.id,
@@ -142,6 +140,7 @@ export class Coordinator {
         },
         pack: hasPack ? pack : undefined,
         signal,
+        clock: this.#ports.clock,
         stallMs: this.#deadlines.voteStallMs,
         graceMs: this.#deadlines.voteGraceMs,
         deadlineMs: this.#deadlines.voteMs,
@@ -159,15 +158,15 @@ export class Coordinator {
       this.#forget(route, participants, transaction);
       throw error;
     } finally {
-      this.#events.phase('vote', performance.now() - startedAt);
+      this.#events.phase('vote', this.#ports.clock.elapsed() - startedAt);
     }
   }
 
   async #turn(route: Route, voted: Omit<VotedTransaction, 'finish'>): Promise<BatchOutcome> {
-    const queuedAt = performance.now();
+    const queuedAt = this.#ports.clock.elapsed();
     return new Promise((resolve) => {
       const joined = this.#turns.join(route.repository.id, { ...voted, finish: resolve }, async (waiting) => {
-        this.#events.phase('turn', performance.now() - queuedAt);
+        this.#events.phase('turn', this.#ports.clock.elapsed() - queuedAt);
         await this.#runBatch(route.repository.id, waiting);
       });
       if (!joined) resolve({ outcome: 'failed', code: 'too_busy', fields: {} });
@@ -204,16 +203,17 @@ export class Coordinator {
 
   /** Runs the batch again while what stood in its way is expected to pass: another promise, a commit in flight. */
   async #withRetries(repository: string, entries: readonly VotedTransaction[]): Promise<BatchOutcome[]> {
-    const deadline = performance.now() + this.#deadlines.turnMs;
+    const { clock } = this.#ports;
+    const deadline = clock.elapsed() + this.#deadlines.turnMs;
     for (let attempt = 0; ; attempt++) {
-      const batch = newId();
+      const batch = this.#ports.newId();
       const run = new BatchRun(this.#ports, this.#deadlines, this.#events);
       const outcomes = await run.run(repository, batch, entries);
       this.#events.batch(repository, batch, entries.length, outcomes[0]!.outcome === 'failed' ? outcomes[0]!.code : outcomes[0]!.outcome);
       const pause = RETRY_MS[attempt];
       const again = outcomes.every((outcome) => outcome.outcome === 'failed' && outcome.again === true);
-      if (!again || pause === undefined || performance.now() + pause > deadline) return outcomes;
-      await sleep(pause);
+      if (!again || pause === undefined || clock.elapsed() + pause > deadline) return outcomes;
+      await clock.sleep(pause);
     }
   }
 

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { TrivetError } from '@trivet/proto/errors.ts';
+import { systemClock } from '@trivet/proto/clock.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { VoteAnswer, VoteHeader } from '@trivet/proto/messages.ts';
 import type { KnownNode } from '../nodes/node-registry.ts';
@@ -187,7 +188,7 @@ function requestTo(participants: readonly KnownNode[], changes: Partial<VoteRequ
     policy: { denyDeletes: false, denyNonFastForwards: false }, generation: 0, pack: true,
   };
   return {
-    repository: newId(), configured: 3, participants, header, pack: from([Buffer.from('PACK')]), signal: new AbortController().signal,
+    repository: newId(), configured: 3, participants, header, pack: from([Buffer.from('PACK')]), signal: new AbortController().signal, clock: systemClock,
     stallMs: NEVER_MS, graceMs: NEVER_MS, deadlineMs: NEVER_MS, ...changes,
   };
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { VoteAnswer, VoteHeader } from '@trivet/proto/messages.ts';
 import type { KnownNode } from '../nodes/node-registry.ts';
@@ -16,6 +17,7 @@ export interface VoteRequest {
   header: VoteHeader;
   pack: AsyncIterable<Buffer> | undefined;
   signal: AbortSignal;
+  clock: Clock;
   stallMs: number;
   graceMs: number;
   deadlineMs: number;
@@ -37,13 +39,13 @@ export interface VoteRound {
  * @throws what reading the pack threw, or the reason of `signal`, after every node was told to stop
  */
 export async function runVotes(request: VoteRequest): Promise<VoteRound> {
-  const { participants, signal } = request;
+  const { participants, signal, clock } = request;
   const frame = encodeFrame(request.header);
   const fanOut = new FanOut();
   const aborts = new Map(participants.map((node) => [node.id, new AbortController()]));
   const votes = new Map<string, VoteAnswer>();
   const lost: Record<string, string> = {};
-  const startedAt = performance.now();
+  const startedAt = clock.elapsed();
   let sourceFailure: { error: unknown } | undefined;
   let wake = () => {};
 
@@ -77,14 +79,14 @@ export async function runVotes(request: VoteRequest): Promise<VoteRound> {
     if (result.state === 'lost') break;
     let waitMs: number | undefined;
     if (result.state === 'won') {
-      const now = performance.now();
+      const now = clock.elapsed();
       graceEndsAt ??= now + Math.max(request.graceMs, (now - startedAt) * GRACE_SHARE);
       waitMs = graceEndsAt - now;
       if (waitMs <= 0) break;
     }
     await new Promise<void>((resolve) => {
-      const timer = waitMs === undefined ? undefined : setTimeout(resolve, waitMs);
-      const finish = () => { clearTimeout(timer); signal.removeEventListener('abort', finish); resolve(); };
+      const cancel = waitMs === undefined ? undefined : clock.after(waitMs, resolve);
+      const finish = () => { cancel?.(); signal.removeEventListener('abort', finish); resolve(); };
       wake = finish;
       signal.addEventListener('abort', finish, { once: true });
     });

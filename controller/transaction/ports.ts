@@ -1,0 +1,51 @@
+import type { Clock } from '@trivet/proto/clock.ts';
+import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import type { Failpoint } from '@trivet/proto/failpoint.ts';
+import type { NodeClient } from '../nodes/node-client.ts';
+import type { NodeRegistry } from '../nodes/node-registry.ts';
+import type { Decisions } from '../store/decisions.ts';
+import type { Replicas } from '../store/replicas.ts';
+import type { Repositories } from '../store/repositories.ts';
+import type { BatchPorts } from './batch-run.ts';
+
+/** The real world of a batch: nodes over HTTP, decisions in SQL. */
+export function makePorts(input: {
+  repositories: Repositories; replicas: Replicas; decisions: Decisions; nodes: NodeRegistry;
+  clock: Clock; newId(): string; failpoint: Failpoint; onMark(): void;
+}): BatchPorts {
+  const { repositories, replicas, decisions, nodes, clock, newId, failpoint } = input;
+
+  const client = (id: string): NodeClient => {
+    const node = nodes.get(id);
+    if (node === undefined) throw new TrivetError('node_unreachable', { node: id });
+    return node.client;
+  };
+  const watched = async <T>(node: string, call: Promise<T>): Promise<T> => {
+    try {
+      return await call;
+    } catch (error) {
+      const { code } = asTrivetError(error);
+      if (code === 'node_unreachable' || code === 'phase_timeout') nodes.suspect(node, code);
+      throw error;
+    }
+  };
+  return {
+    route: (repository) => repositories.routeById(repository),
+    prepare: async (repository, node, message, deadlineMs) => watched(node, client(node).prepare(repository, message, deadlineMs)),
+    commit: async (repository, node, batch, deadlineMs) => watched(node, client(node).commit(repository, batch, deadlineMs)),
+    abort: (repository, node, batch) => { void nodes.get(node)?.client.abort(repository, { batch, transactions: [] }).catch(() => {}); },
+    forget: (repository, ids, transaction) => {
+      for (const id of ids) void nodes.get(id)?.client.abort(repository, { transactions: [transaction] }).catch(() => {});
+    },
+    decide: ({ promised, transactions, events, ...decision }) => (
+      decisions.commit({ ...decision, transactions: [...transactions], promised: [...promised], events: [...events] })),
+    settle: ({ repository, batch, transactions }) => decisions.settle({ repository, batch, transactions: [...transactions] }),
+    mark: async (repository, ids, state, reason) => {
+      await replicas.mark(repository, [...ids], state, reason);
+      input.onMark();
+    },
+    clock,
+    newId,
+    failpoint,
+  };
+}
