@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { systemClock, type Clock } from '@trivet/proto/clock.ts';
 import { newId } from '@trivet/proto/id.ts';
 import { makeFailpoint, type Failpoint } from '@trivet/proto/failpoint.ts';
 import type { FastifyBaseLogger } from 'fastify';
@@ -7,11 +8,13 @@ import type { ReplicaConfig } from './config.ts';
 import { makeMetrics, type ReplicaMetrics } from './metrics.ts';
 import { ObjectReaders } from './git/object-reader.ts';
 import { Controllers } from './participant/controllers.ts';
+import { journalFiles } from './participant/journal-files.ts';
 import { Journal } from './participant/journal.ts';
 import { Participant } from './participant/participant.ts';
 import { InDoubt } from './participant/in-doubt.ts';
 import { Ingest } from './quarantine/ingest.ts';
 import { Repair } from './repair/repair.ts';
+import { replicaDisk, type ReplicaDisk } from './repository/replica-disk.ts';
 import { Replicas } from './repository/replicas.ts';
 import { ResponseCache } from './serve/response-cache.ts';
 import { UploadPackLimiter } from './serve/upload-pack-limiter.ts';
@@ -31,7 +34,10 @@ export interface ReplicaContext {
   log: FastifyBaseLogger;
   metrics: ReplicaMetrics;
   failpoint: Failpoint;
+  clock: Clock;
   replicas: Replicas;
+  /** What lies under `replicas`, for the restart. */
+  disk: ReplicaDisk;
   journal: Journal;
   readers: ObjectReaders;
   participant: Participant;
@@ -48,14 +54,16 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
   const readers = new ObjectReaders({ maxProcesses: MAX_READER_PROCESSES, idleMs: READER_IDLE_MS });
   const replicas = new Replicas(join(config.directory, 'repositories'), config.maxOpenReplicas, (gitDir) => readers.drop(gitDir));
   const flush = () => syncFileSystem(config.directory);
-  const journal = new Journal(join(config.directory, 'journal'), async () => {
+  const journal = new Journal(journalFiles(join(config.directory, 'journal')), async () => {
     await replicas.saveRecords();
     await flush();
   });
   const ingest = new Ingest(readers, {
     smallPackBytes: config.smallPackBytes, maxPackBytes: config.maxPackBytes, mode: config.ingest,
   });
-  const participant = new Participant(ingest, journal, failpoint, { catchUpMs: config.catchUpMs, maxVotes: MAX_VOTES_PER_REPLICA });
+  const participant = new Participant(ingest, journal, failpoint, systemClock, {
+    catchUpMs: config.catchUpMs, maxVotes: MAX_VOTES_PER_REPLICA,
+  });
   const controllers = new Controllers(config.controllers, config.token);
   const inDoubt = new InDoubt(config.node, replicas, participant, controllers, {
     settled: (repository, batch, outcome) => {
@@ -70,7 +78,8 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
     maxBytes: config.responseCacheBytes, maxEntryBytes: Math.floor(config.responseCacheBytes / 4),
   });
   return {
-    config, boot: newId(), ready: false, log, metrics, failpoint, replicas, journal, readers, participant, inDoubt, controllers, repair, uploadPacks, responses,
+    config, boot: newId(), ready: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, readers, participant, inDoubt,
+    controllers, repair, uploadPacks, responses,
   };
 }
 

@@ -1,6 +1,5 @@
 import { asTrivetError } from '@trivet/proto/errors.ts';
 import type { Replica } from '../repository/replica.ts';
-import type { Replicas } from '../repository/replicas.ts';
 import type { Controllers } from './controllers.ts';
 import type { Participant } from './participant.ts';
 
@@ -16,13 +15,16 @@ export interface InDoubtEvents {
  */
 export class InDoubt {
   readonly #node: string;
-  readonly #replicas: Replicas;
+  readonly #replicas: { readonly opened: Iterable<Replica> };
   readonly #participant: Participant;
-  readonly #controllers: Controllers;
+  readonly #controllers: Pick<Controllers, 'settle'>;
   readonly #events: InDoubtEvents;
   readonly #asking = new Set<string>();
 
-  constructor(node: string, replicas: Replicas, participant: Participant, controllers: Controllers, events: InDoubtEvents) {
+  constructor(
+    node: string, replicas: { readonly opened: Iterable<Replica> }, participant: Participant,
+    controllers: Pick<Controllers, 'settle'>, events: InDoubtEvents,
+  ) {
     this.#node = node;
     this.#replicas = replicas;
     this.#participant = participant;

@@ -5,6 +5,7 @@ import { crc32 } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { newId } from '@trivet/proto/id.ts';
+import { journalFiles } from './journal-files.ts';
 import { Journal, parseJournal, type JournalRecord, type PromiseRecord } from './journal.ts';
 
 test('what was appended is read again, in order, by the next start', async (t) => {
@@ -150,7 +151,7 @@ test('an old file that ends torn does not hide the file after it', async (t) => 
 
 async function openJournal(t: ExecutionContext, flush: (directory: string) => Promise<void> = async () => {}) {
   const directory = mkdtempSync(join(tmpdir(), 'trivet-journal-'));
-  const journal = new Journal(directory, () => flush(directory));
+  const journal = new Journal(journalFiles(directory), () => flush(directory));
   t.teardown(async () => {
     await journal.close();
     rmSync(directory, { recursive: true });
@@ -161,7 +162,7 @@ async function openJournal(t: ExecutionContext, flush: (directory: string) => Pr
 }
 
 function reader(directory: string): Journal {
-  return new Journal(directory, async () => {});
+  return new Journal(journalFiles(directory), async () => {});
 }
 
 function promise(): PromiseRecord {

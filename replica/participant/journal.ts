@@ -1,9 +1,7 @@
-import { mkdir, open, readdir, readFile, unlink, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { RefChange } from '../refs/ref-store.ts';
-import { syncPath } from '../repository/layout.ts';
+import type { JournalDisk, JournalFile } from './journal-files.ts';
 
 /** A generation together with the refs digest that goes with it. */
 export interface Position {
@@ -45,9 +43,9 @@ interface Waiting {
  * only after `flush` has brought everything its records did to the disk.
  */
 export class Journal {
-  readonly #directory: string;
+  readonly #disk: JournalDisk;
   readonly #flush: () => Promise<void>;
-  #file: FileHandle | undefined;
+  #file: JournalFile | undefined;
   #sequence = 0;
   #bytes = 0;
   #queue: Waiting[] = [];
@@ -55,8 +53,8 @@ export class Journal {
   #failed: unknown;
 
   /** @param flush brings all that was written to this file system so far to the disk, as syncfs(2) does */
-  constructor(directory: string, flush: () => Promise<void>) {
-    this.#directory = directory;
+  constructor(disk: JournalDisk, flush: () => Promise<void>) {
+    this.#disk = disk;
     this.#flush = flush;
   }
 
@@ -72,10 +70,9 @@ export class Journal {
 
   /** Everything on record, oldest first. Call once, before `rotate`. */
   async read(): Promise<JournalRecord[]> {
-    await mkdir(this.#directory, { recursive: true });
     const records: JournalRecord[] = [];
     for (const sequence of await this.#sequences()) {
-      records.push(...parseJournal(await readFile(this.#path(sequence), 'utf8')));
+      records.push(...parseJournal(await this.#disk.read(nameOf(sequence))));
       this.#sequence = sequence;
     }
     return records;
@@ -103,8 +100,7 @@ export class Journal {
   async rotate(outstanding: () => readonly PromiseRecord[]): Promise<void> {
     const old = await this.#sequences();
     this.#sequence += 1;
-    const file = await open(this.#path(this.#sequence), 'ax', 0o600);
-    await syncPath(this.#directory);
+    const file = await this.#disk.create(nameOf(this.#sequence));
     while (this.#writing !== undefined) await this.#writing;
     // No await between here and the call of `outstanding`: a promise is either in its answer or goes to the new file.
     const previous = this.#file;
@@ -113,7 +109,7 @@ export class Journal {
     await Promise.all(outstanding().map((record) => this.append(record, true)));
     await previous?.close();
     await this.#flush();
-    for (const sequence of old) await unlink(this.#path(sequence));
+    for (const sequence of old) await this.#disk.remove(nameOf(sequence));
   }
 
   async close(): Promise<void> {
@@ -132,9 +128,9 @@ export class Journal {
         const file = this.#file;
         if (file === undefined) throw new Error('the journal is not open');
         const bytes = Buffer.from(group.map((waiting) => waiting.text).join(''));
-        await file.appendFile(bytes);
+        await file.append(bytes);
         this.#bytes += bytes.length;
-        if (group.some((waiting) => waiting.durable)) await file.datasync();
+        if (group.some((waiting) => waiting.durable)) await file.sync();
         for (const waiting of group) waiting.resolve();
       } catch (error) {
         // After a failed write or fsync the kernel may have dropped the pages: never try again on the same file.
@@ -147,12 +143,8 @@ export class Journal {
   }
 
   async #sequences(): Promise<number[]> {
-    const names = await readdir(this.#directory);
+    const names = await this.#disk.list();
     return names.filter((name) => /^\d{12}\.log$/.test(name)).map((name) => Number.parseInt(name, 10)).sort((a, b) => a - b);
-  }
-
-  #path(sequence: number): string {
-    return join(this.#directory, `${String(sequence).padStart(12, '0')}.log`);
   }
 }
 
@@ -167,6 +159,10 @@ export function parseJournal(text: string): JournalRecord[] {
     records.push(JSON.parse(json) as JournalRecord);
   }
   return records;
+}
+
+function nameOf(sequence: number): string {
+  return `${String(sequence).padStart(12, '0')}.log`;
 }
 
 function checksum(text: string): string {

@@ -8,16 +8,17 @@ export function startLoops(context: ReplicaContext): { stop(): void } {
   const timer = setInterval(() => {
     if (running || !context.ready) return;
     running = true;
-    void tick(context)
+    void backgroundWork(context)
       .catch((error: unknown) => context.log.error({ err: error }, 'background work failed'))
       .finally(() => { running = false; });
   }, TICK_MS);
   return { stop: () => clearInterval(timer) };
 }
 
-async function tick(context: ReplicaContext): Promise<void> {
+/** One round of it. */
+export async function backgroundWork(context: ReplicaContext): Promise<void> {
   const { config, inDoubt, journal, participant, replicas } = context;
-  const now = Date.now();
+  const now = context.clock.now();
   await inDoubt.settleOlderThan(now - config.promiseDeadlineMs);
   for (const replica of [...replicas.opened]) await participant.expireVotes(replica, now - config.voteExpiryMs);
   if (journal.bytes > config.journalBytes) {

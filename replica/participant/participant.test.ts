@@ -1,8 +1,9 @@
 import test from 'ava';
 import type { VoteHeader } from '@trivet/proto/messages.ts';
+import { systemClock } from '@trivet/proto/clock.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { Ingest, Quarantine } from '../quarantine/ingest.ts';
-import type { RefStore } from '../refs/ref-store.ts';
+import type { Refs } from '../refs/refs.ts';
 import { Replica } from '../repository/replica.ts';
 import type { Journal } from './journal.ts';
 import { Participant } from './participant.ts';
@@ -16,8 +17,8 @@ const HEADER: VoteHeader = {
 function participantWith(options: { maxVotes?: number } = {}) {
   const quarantine = { discarded: 0, typeOf: () => 'commit', discard: async () => { quarantine.discarded += 1; } };
   const ingest = { ingest: async () => ({ ok: true, quarantine: quarantine as unknown as Quarantine }) };
-  const replica = new Replica({ id: newId(), gitDir: '/nowhere.git', objectFormat: 'sha1', refs: {} as RefStore, generation: 0 });
-  const participant = new Participant(ingest as unknown as Ingest, {} as Journal, async () => {}, { catchUpMs: 1, maxVotes: options.maxVotes ?? 10 });
+  const replica = new Replica({ id: newId(), gitDir: '/nowhere.git', objectFormat: 'sha1', refs: {} as Refs, generation: 0 });
+  const participant = new Participant(ingest as unknown as Ingest, {} as Journal, async () => {}, systemClock, { catchUpMs: 1, maxVotes: options.maxVotes ?? 10 });
   return { participant, replica, quarantine };
 }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Clock } from '@trivet/proto/clock.ts';
 import { isZeroOid } from '@trivet/proto/object-format.ts';
 import { voteDigest } from '@trivet/proto/vote.ts';
 import { TrivetError } from '@trivet/proto/errors.ts';
@@ -32,13 +33,17 @@ export interface ParticipantOptions {
  * decision, brought by the coordinator or asked for by this node.
  */
 export class Participant {
-  readonly #ingest: Ingest;
-  readonly #journal: Journal;
+  readonly #ingest: Pick<Ingest, 'ingest'>;
+  readonly #journal: Pick<Journal, 'append'>;
   readonly #failpoint: Failpoint;
   readonly #options: ParticipantOptions;
+  readonly #clock: Clock;
 
-  constructor(ingest: Ingest, journal: Journal, failpoint: Failpoint, options: ParticipantOptions) {
+  constructor(
+    ingest: Pick<Ingest, 'ingest'>, journal: Pick<Journal, 'append'>, failpoint: Failpoint, clock: Clock, options: ParticipantOptions,
+  ) {
     this.#ingest = ingest;
+    this.#clock = clock;
     this.#journal = journal;
     this.#failpoint = failpoint;
     this.#options = options;
@@ -83,7 +88,7 @@ export class Participant {
         atomic: header.atomic,
         verdicts,
         quarantine,
-        votedAtMs: Date.now(),
+        votedAtMs: this.#clock.now(),
       });
       // Whoever asked is gone without the answer, so nobody will come back for this vote.
       signal.addEventListener('abort', () => { void this.#forgetUnlessPromised(replica, header.transaction); }, { once: true });
@@ -191,7 +196,7 @@ export class Participant {
       before: before.digest, after: after.digest, generation: after.generation, head, verdicts: plan.verdicts, promised: true,
     };
     // Held before it is written: a journal that changes files meanwhile must carry it over.
-    replica.promise = { record, refs, answer, madeAtMs: Date.now() };
+    replica.promise = { record, refs, answer, madeAtMs: this.#clock.now() };
     try {
       await this.#journal.append(record, true);
     } catch (error) {

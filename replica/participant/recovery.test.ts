@@ -7,6 +7,7 @@ import { newId } from '@trivet/proto/id.ts';
 import { RefStore, type RefChange } from '../refs/ref-store.ts';
 import { locksOf, makeScratch, refsByGit } from '../refs/scratch-repository.ts';
 import { readReplicaRecord } from '../repository/position-file.ts';
+import { replicaDisk } from '../repository/replica-disk.ts';
 import { Replicas } from '../repository/replicas.ts';
 import type { JournalRecord, PromiseRecord } from './journal.ts';
 import { mergeChanges, promisesByRepository, recover } from './recovery.ts';
@@ -16,7 +17,7 @@ const nobody = async (): Promise<never> => { throw new Error('nobody has to be a
 test('a promise with a commit on record is made so again, without asking', async (t) => {
   const node = await makeNode(t);
   const promise = node.promise('refs/heads/a', undefined, 0);
-  t.is(await recover(node.replicas, [promise, committed(promise)], nobody), 0);
+  t.is(await recover(node.disk, [promise, committed(promise)], nobody), 0);
   t.deepEqual(node.refs(), [['refs/heads/a', node.oids[0]!]]);
   t.like(await readReplicaRecord(node.gitDir), promise.after);
 });
@@ -27,7 +28,7 @@ for (const outcome of ['commit', 'abort'] as const) {
     const node = await makeNode(t);
     const promise = node.promise('refs/heads/a', undefined, 0);
     const asked: string[] = [];
-    t.is(await recover(node.replicas, [promise], async ({ batch }) => { asked.push(batch); return outcome; }), 1);
+    t.is(await recover(node.disk, [promise], async ({ batch }) => { asked.push(batch); return outcome; }), 1);
     t.deepEqual(asked, [promise.batch]);
     t.deepEqual(node.refs(), outcome === 'commit' ? [['refs/heads/a', node.oids[0]!]] : []);
     t.is((await readReplicaRecord(node.gitDir))!.generation, outcome === 'commit' ? 1 : 0);
@@ -39,7 +40,7 @@ test('commits are made so in their order, an abort between them is left out, and
   const first = node.promise('refs/heads/a', undefined, 0);
   const dropped = node.promise('refs/heads/b', undefined, 1);
   const second = node.promise('refs/heads/a', 0, 2);
-  await recover(node.replicas, [first, committed(first), dropped, aborted(dropped), second, committed(second)], nobody);
+  await recover(node.disk, [first, committed(first), dropped, aborted(dropped), second, committed(second)], nobody);
   t.deepEqual(node.refs(), [['refs/heads/a', node.oids[2]!]]);
   t.like(await readReplicaRecord(node.gitDir), second.after);
   const digest = await node.replicas.use(node.id, async (replica) => replica.position.digest);
@@ -51,9 +52,9 @@ test('recovering twice, or from any beginning of what was done before, ends in t
   const first = node.promise('refs/heads/a', undefined, 0);
   const second = node.promise('refs/heads/a', 0, 1);
   const records: JournalRecord[] = [first, committed(first), second];
-  await recover(node.replicas, records, async () => 'commit');
+  await recover(node.disk, records, async () => 'commit');
   const once = node.refs();
-  await recover(node.replicas, records, async () => 'commit');
+  await recover(node.disk, records, async () => 'commit');
   t.deepEqual(node.refs(), once);
   t.like(await readReplicaRecord(node.gitDir), second.after);
 });
@@ -61,21 +62,21 @@ test('recovering twice, or from any beginning of what was done before, ends in t
 test('records from before a replica was made anew no longer count', async (t) => {
   const node = await makeNode(t);
   const old = node.promise('refs/heads/old', undefined, 0);
-  t.is(await recover(node.replicas, [old, committed(old), { kind: 'restart', repository: node.id }], nobody), 0);
+  t.is(await recover(node.disk, [old, committed(old), { kind: 'restart', repository: node.id }], nobody), 0);
   t.deepEqual(node.refs(), []);
 });
 
 test('a promise of a replica that is gone is asked of nobody', async (t) => {
   const node = await makeNode(t);
   const promise = { ...node.promise('refs/heads/a', undefined, 0), repository: newId() };
-  t.is(await recover(node.replicas, [promise], nobody), 0);
+  t.is(await recover(node.disk, [promise], nobody), 0);
 });
 
 test('a replica whose record can not be read is left for repair', async (t) => {
   const node = await makeNode(t);
   writeFileSync(join(node.gitDir, 'trivet.json'), '{"gene');
   const promise = node.promise('refs/heads/a', undefined, 0);
-  await recover(node.replicas, [promise, committed(promise)], nobody);
+  await recover(node.disk, [promise, committed(promise)], nobody);
   t.deepEqual(node.refs(), []);
   await t.throwsAsync(node.replicas.use(node.id, async () => {}), { code: 'replica_missing' });
 });
@@ -89,7 +90,7 @@ test('what a killed process left is removed: locks, quarantines, torn refs, repl
   }
   const beside = ['.creating-x', `${newId()}.git.removed-1`].map((name) => join(dirname(node.gitDir), name));
   for (const path of beside) mkdirSync(path);
-  await recover(node.replicas, [], nobody);
+  await recover(node.disk, [], nobody);
   t.deepEqual(locksOf(node.gitDir), []);
   t.deepEqual([...left.map((path) => join(node.gitDir, path)), ...beside].filter(existsSync), []);
   t.true(existsSync(node.gitDir), 'the replica itself stays');
@@ -154,7 +155,7 @@ async function makeNode(t: ExecutionContext) {
       before: { generation: generation - 1, digest: 'b'.repeat(64) }, after: { generation, digest: 'a'.repeat(64) },
     };
   };
-  return { id, gitDir, replicas, oids, promise, refs: () => refsByGit(gitDir) };
+  return { id, gitDir, replicas, disk: replicaDisk(replicas), oids, promise, refs: () => refsByGit(gitDir) };
 }
 
 function committed(promise: PromiseRecord): JournalRecord {

@@ -1,7 +1,5 @@
-import { access } from 'node:fs/promises';
-import { removeOrphanLocks, removeTornRefs, RefStore, type RefChange, type RefUpdate } from '../refs/ref-store.ts';
-import { readReplicaRecord, writeReplicaRecord } from '../repository/position-file.ts';
-import { removeQuarantines, type Replicas } from '../repository/replicas.ts';
+import type { RefChange, RefUpdate } from '../refs/ref-store.ts';
+import type { ReplicaDisk } from '../repository/replica-disk.ts';
 import type { JournalRecord, PromiseRecord } from './journal.ts';
 
 /** A promise on record and how it ended, as far as the journal knows. */
@@ -20,25 +18,19 @@ export type LearnOutcome = (promise: PromiseRecord) => Promise<'commit' | 'abort
  * middle only means starting over.
  * @returns the number of promises that were in doubt
  */
-export async function recover(replicas: Replicas, records: readonly JournalRecord[], learn: LearnOutcome): Promise<number> {
-  await replicas.removeLeftovers();
-  for (const id of await replicas.ids()) {
-    const gitDir = replicas.gitDir(id);
-    await removeOrphanLocks(gitDir);
-    await removeTornRefs(gitDir);
-    await removeQuarantines(gitDir);
-  }
+export async function recover(disk: ReplicaDisk, records: readonly JournalRecord[], learn: LearnOutcome): Promise<number> {
+  await disk.removeLeftovers();
+  for (const id of await disk.ids()) await disk.clean(id);
   let inDoubt = 0;
   for (const [repository, promises] of promisesByRepository(records)) {
-    const gitDir = replicas.gitDir(repository);
-    if (!await exists(gitDir)) continue;
+    if (!await disk.has(repository)) continue;
     const committed: PromiseRecord[] = [];
     for (const { promise, outcome } of promises) {
       if (outcome === undefined) inDoubt += 1;
       if ((outcome ?? await learn(promise)) === 'commit') committed.push(promise);
     }
-    if (committed.length > 0) await redo(gitDir, committed);
-    replicas.reopen(repository);
+    if (committed.length > 0) await redo(disk, repository, committed);
+    disk.reopen(repository);
   }
   return inDoubt;
 }
@@ -82,17 +74,13 @@ export function promisesByRepository(records: readonly JournalRecord[]): Map<str
 }
 
 /** @param committed the committed promises of one repository since its files were last flushed, oldest first */
-async function redo(gitDir: string, committed: readonly PromiseRecord[]): Promise<void> {
-  const record = await readReplicaRecord(gitDir);
+async function redo(disk: ReplicaDisk, repository: string, committed: readonly PromiseRecord[]): Promise<void> {
+  const record = await disk.readRecord(repository);
   // Without a record nobody knows what this replica was; it is left for repair.
   if (record === undefined) return;
-  const refs = await RefStore.open(gitDir, record.objectFormat);
+  const refs = await disk.openRefs(repository, record.objectFormat);
   await refs.apply(mergeChanges(committed.map((promise) => promise.change)));
   const last = committed.at(-1)!.after;
   // The record is written seldom; what it has beyond the journal came from a repair.
-  if (last.generation > record.generation) await writeReplicaRecord(gitDir, { ...record, ...last });
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(() => true, () => false);
+  if (last.generation > record.generation) await disk.writeRecord(repository, { ...record, ...last });
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { ReplicaContext } from '../context.ts';
 import type { ReportRequest } from '@trivet/proto/messages.ts';
@@ -12,11 +11,11 @@ const RETRY_MS = [50, 100, 200, 500, 1_000];
  * @param stopping ends the waiting when the process is told to stop
  */
 export async function restart(context: ReplicaContext, stopping: () => boolean): Promise<void> {
-  const { config, boot, controllers, journal, replicas, log } = context;
-  const startedAt = performance.now();
+  const { config, boot, clock, controllers, disk, journal, replicas, log } = context;
+  const startedAt = clock.elapsed();
   const records = await journal.read();
   await persist('handshake', () => controllers.handshake({ node: config.node, url: config.url, boot, directory: { node: config.node } }));
-  const inDoubt = await recover(replicas, records, async (promise) => {
+  const inDoubt = await recover(disk, records, async (promise) => {
     const { outcome } = await persist('settle', () => controllers.settle({
       node: config.node, repository: promise.repository, batch: promise.batch, transactions: promise.transactions,
     }));
@@ -36,7 +35,7 @@ export async function restart(context: ReplicaContext, stopping: () => boolean):
   await persist('report', () => controllers.report({ node: config.node, boot, replicas: positions }));
   context.ready = true;
   context.metrics.ready.set(1);
-  log.info({ replicas: positions.length, inDoubt, tookMs: Math.round(performance.now() - startedAt) }, 'the node is ready');
+  log.info({ replicas: positions.length, inDoubt, tookMs: Math.round(clock.elapsed() - startedAt) }, 'the node is ready');
 
   async function persist<T>(step: string, action: () => Promise<T>): Promise<T> {
     for (let attempt = 0; ; attempt++) {
@@ -45,7 +44,7 @@ export async function restart(context: ReplicaContext, stopping: () => boolean):
         return await action();
       } catch (error) {
         log.info({ step, code: asTrivetError(error).code }, 'no controller answers yet');
-        await sleep(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]);
+        await clock.sleep(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!);
       }
     }
   }

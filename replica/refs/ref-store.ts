@@ -9,7 +9,7 @@ import { RefFiles, type BeforeStep } from './ref-files.ts';
 import { directoriesAbove } from './ref-order.ts';
 import { RefOverlay } from './ref-overlay.ts';
 import { RefTable } from './ref-table.ts';
-import type { RefView } from './ref-view.ts';
+import type { Refs } from './refs.ts';
 import { filesBelow, scanRefs, type ScannedRefs } from './scan.ts';
 import { stageLoose, stagePacked, type Staged } from './stage.ts';
 
@@ -41,7 +41,7 @@ const MAX_SCANS = 5;
  * change in a journal and replays it with `apply`. Refs moved by others are not noticed here; `digestFromDisk` is for
  * that, and `replaceAll` mends it.
  */
-export class RefStore implements RefView {
+export class RefStore implements Refs {
   readonly #files: RefFiles;
   readonly #format: ObjectFormat;
   readonly #peeled: Map<Oid, Oid>;

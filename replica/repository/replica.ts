@@ -1,7 +1,9 @@
+import { systemClock, type Clock } from '@trivet/proto/clock.ts';
 import type { ObjectFormat, Oid } from '@trivet/proto/object-format.ts';
 import type { ReplicaPosition } from '@trivet/proto/messages.ts';
 import { TrivetError } from '@trivet/proto/errors.ts';
-import type { PreparedRefs, RefStore } from '../refs/ref-store.ts';
+import type { PreparedRefs } from '../refs/ref-store.ts';
+import type { Refs } from '../refs/refs.ts';
 import type { PlannedTransaction } from '../refs/plan.ts';
 import type { Quarantine } from '../quarantine/ingest.ts';
 import type { PrepareAnswer } from '@trivet/proto/messages.ts';
@@ -36,11 +38,12 @@ export class Replica {
   readonly id: string;
   readonly gitDir: string;
   readonly objectFormat: ObjectFormat;
-  readonly refs: RefStore;
+  readonly refs: Refs;
   readonly votes = new Map<string, Vote>();
   promise: HeldPromise | undefined;
   /** The generation in the record beside git's files. */
   recordedGeneration: number;
+  readonly #clock: Clock;
   #generation: number;
   #waiters = new Set<() => void>();
   #last: Promise<unknown> = Promise.resolve();
@@ -48,12 +51,13 @@ export class Replica {
   readonly #peeled = new Map<Oid, Oid | undefined>();
 
   constructor(input: {
-    id: string; gitDir: string; objectFormat: ObjectFormat; refs: RefStore; generation: number;
+    id: string; gitDir: string; objectFormat: ObjectFormat; refs: Refs; generation: number; clock?: Clock;
   }) {
     this.id = input.id;
     this.gitDir = input.gitDir;
     this.objectFormat = input.objectFormat;
     this.refs = input.refs;
+    this.#clock = input.clock ?? systemClock;
     this.recordedGeneration = input.generation;
     this.#generation = input.generation;
   }
@@ -95,12 +99,12 @@ export class Replica {
   async reach(generation: number, waitMs: number): Promise<void> {
     if (this.#generation >= generation) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(finish, waitMs);
+      const cancel = this.#clock.after(waitMs, finish);
       const wake = () => { if (this.#generation >= generation) finish(); };
       const waiters = this.#waiters;
       waiters.add(wake);
       function finish(): void {
-        clearTimeout(timer);
+        cancel();
         waiters.delete(wake);
         resolve();
       }
