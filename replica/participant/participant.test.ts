@@ -15,8 +15,14 @@ const HEADER: VoteHeader = {
 };
 
 function participantWith(options: { maxVotes?: number } = {}) {
-  const quarantine = { discarded: 0, typeOf: () => 'commit', discard: async () => { quarantine.discarded += 1; } };
-  const ingest = { ingest: async () => ({ ok: true, quarantine: quarantine as unknown as Quarantine }) };
+  const quarantine = { discarded: 0, made: [] as Quarantine[] };
+  const ingest = {
+    ingest: async () => {
+      const made = { typeOf: () => 'commit', discard: async () => { quarantine.discarded += 1; } } as unknown as Quarantine;
+      quarantine.made.push(made);
+      return { ok: true, quarantine: made };
+    },
+  };
   const replica = new Replica({ id: newId(), gitDir: '/nowhere.git', objectFormat: 'sha1', refs: {} as Refs, generation: 0 });
   const participant = new Participant(ingest as unknown as Ingest, {} as Journal, async () => {}, systemClock, { catchUpMs: 1, maxVotes: options.maxVotes ?? 10 });
   return { participant, replica, quarantine };
@@ -37,6 +43,16 @@ test('control: a vote whose answer arrived stays until it is prepared or forgott
   await participant.vote(replica, HEADER, undefined, new AbortController().signal);
   t.is(replica.votes.size, 1);
   t.is(quarantine.discarded, 0);
+});
+
+test('a vote that comes twice is refused, and only its own objects are dropped', async (t) => {
+  const { participant, replica, quarantine } = participantWith();
+  const signal = new AbortController().signal;
+  const votes = await Promise.allSettled([participant.vote(replica, HEADER, undefined, signal), participant.vote(replica, HEADER, undefined, signal)]);
+  t.deepEqual(votes.map(({ status }) => status), ['fulfilled', 'rejected']);
+  t.is(replica.votes.size, 1);
+  t.is(quarantine.discarded, 1);
+  t.not(replica.votes.get(HEADER.transaction)!.quarantine, quarantine.made.at(-1));
 });
 
 test('a replica that holds as many votes as it may takes no more', async (t) => {

@@ -82,6 +82,8 @@ export class Participant {
         isAncestor: (ancestor, descendant) => isAncestor(replica, quarantine, ancestor, descendant, signal),
       });
       signal.throwIfAborted();
+      // A vote that came twice: the first one's objects must not be forgotten in their quarantine.
+      if (replica.votes.has(header.transaction)) throw new TrivetError('unknown_transaction', { transaction: header.transaction, problem: 'it has voted already' });
       replica.votes.set(header.transaction, {
         transaction: header.transaction,
         commands: header.commands,
@@ -95,7 +97,7 @@ export class Participant {
       await this.#failpoint('vote-answer');
       return { vote: voteDigest(header.transaction, header.commands, verdicts), verdicts, unpack: 'ok' };
     } catch (error) {
-      replica.votes.delete(header.transaction);
+      if (replica.votes.get(header.transaction)?.quarantine === quarantine) replica.votes.delete(header.transaction);
       await quarantine.discard();
       throw error;
     }
