@@ -1,0 +1,153 @@
+import { TrivetError } from '@trivet/proto/errors.ts';
+import type { PushHead } from '@trivet/proto/receive-pack.ts';
+import type { KnownNode } from '../../../controller/nodes/node-registry.ts';
+import { NodeRegistry } from '../../../controller/nodes/node-registry.ts';
+import type { Admission } from '../../../controller/repair/admission.ts';
+import { Reader } from '../../../controller/routing/reader.ts';
+import type { Database } from '../../../controller/store/database.ts';
+import type { Decisions } from '../../../controller/store/decisions.ts';
+import { Nodes } from '../../../controller/store/nodes.ts';
+import type { Replicas } from '../../../controller/store/replicas.ts';
+import { Repositories } from '../../../controller/store/repositories.ts';
+import { Coordinator, type PushResult, type VotedTransaction } from '../../../controller/transaction/coordinator.ts';
+import { makePorts } from '../../../controller/transaction/ports.ts';
+import { Turns } from '../../../controller/transaction/turns.ts';
+import type { RefsSnapshot } from '@trivet/proto/messages.ts';
+import type { Simulation } from '../simulation.ts';
+import { SimSql } from '../store/sim-sql.ts';
+import { EPOCH_MS, SimProcess } from './process.ts';
+import { RepairLoop } from './repair-loop.ts';
+import { SimNodeClient, type SimRead } from './sim-node-client.ts';
+
+const LIMITS = {
+  maxCommands: 100, maxPushOptionBytes: 0, maxPushBytes: 1_000_000, maxFetchRequestBytes: 0, maxConcurrentPushes: 64, maxBatch: 8,
+};
+const nothing = () => {};
+
+/** One life of a controller's program, wired of the real parts as `controller/context.ts` does. */
+export class ControllerLife {
+  readonly process: SimProcess;
+  readonly repositories: Repositories;
+  readonly replicas: Replicas;
+  readonly decisions: Decisions;
+  readonly registry: NodeRegistry;
+  readonly turns: Turns<VotedTransaction>;
+  readonly coordinator: Coordinator;
+  readonly database: Database;
+  readonly #admission: Admission;
+  readonly #nodeRows: Nodes;
+  readonly #reader: Reader;
+  readonly #repairs: RepairLoop;
+  readonly #simulation: Simulation;
+  readonly #name: string;
+
+  constructor(simulation: Simulation, controller: SimController, life: number) {
+    const { schedule, faults, network, store, options, guards } = simulation;
+    this.#simulation = simulation;
+    this.#name = controller.name;
+    this.process = new SimProcess(`${controller.name}/${life}`, schedule, () => controller.skewMs);
+    const crash = (where: string) => simulation.crash(controller, where);
+    const sql = new SimSql({
+      store, process: this.process, machine: controller.name, network, faults, random: simulation.random('sql'), deadlineMs: options.sqlMs, crash,
+      trace: simulation.trace,
+    });
+    this.database = {
+      dialect: 'sqlite', url: 'file::memory:', deadlineMs: options.sqlMs, sql,
+      now: async () => new Date(EPOCH_MS + Math.floor(schedule.now + store.skewMs)),
+      ping: async () => {}, close: async () => {},
+    } as unknown as Database;
+    this.repositories = new Repositories(this.database);
+    this.replicas = new guards.Replicas(this.database);
+    this.decisions = new guards.Decisions(this.database, this.process.name);
+    this.#nodeRows = new Nodes(this.database);
+    this.#admission = new guards.Admission(this.replicas);
+    const directory = { list: async () => (await sql.all('SELECT id, url, state FROM nodes')) as unknown as { id: string; url: string; state: string }[] };
+    this.registry = new NodeRegistry(directory, (name) => new SimNodeClient(simulation, simulation.node(name), this.process).asNodeClient(), {
+      healthChanged: (node: KnownNode) => simulation.trace?.(this.#name, `takes ${node.id} for ${node.healthy ? 'healthy' : `unhealthy (${node.trouble})`}`),
+    });
+    this.turns = new Turns<VotedTransaction>(simulation.turnLocks.of(this.process, faults, simulation.random('turns')), options.deadlines.turnMs);
+    this.#repairs = new RepairLoop(simulation, this);
+    const ports = guards.ports(makePorts({
+      repositories: this.repositories, replicas: this.replicas, decisions: this.decisions, nodes: this.registry, clock: this.process.clock,
+      newId: () => simulation.newId(),
+      failpoint: async (where) => {
+        if (faults.strikes('crash')) crash(`at ${where}`);
+        if (!this.process.alive) await new Promise<void>(nothing);
+      },
+      onMark: () => this.#repairs.poke(),
+    }));
+    this.coordinator = new Coordinator({
+      nodes: this.registry, ports, turns: this.turns, deadlines: options.deadlines, limits: LIMITS,
+      events: {
+        phase: nothing,
+        voteLost: (_repository, transaction, node, code) => simulation.trace?.(this.#name, `counts no vote of ${node} for push ${simulation.short(transaction)}: ${code}`),
+        batch: (_repository, batch, transactions, outcome) => simulation.trace?.(this.#name, `batch ${simulation.short(batch)} of ${transactions}: ${outcome}`),
+      },
+    });
+    this.#reader = new Reader(this.registry, { asked: nothing }, options.deadlines.readMs);
+  }
+
+  start(): void {
+    const { options } = this.#simulation;
+    const beat = async () => {
+      await this.registry.refresh().catch(nothing);
+      await this.registry.poll();
+    };
+    void beat();
+    this.process.every(options.heartbeatMs, beat);
+    this.#repairs.start();
+  }
+
+  /** A push as `git-receive-pack` makes it. */
+  async push(name: string, head: PushHead, pack: Buffer, signal: AbortSignal): Promise<PushResult> {
+    const route = await this.repositories.route(name);
+    if (route === undefined) throw new TrivetError('repository_not_found', { repository: name });
+    this.coordinator.participants(route);
+    return this.coordinator.push(route, head, once(pack), signal);
+  }
+
+  async read(name: string, signal: AbortSignal): Promise<RefsSnapshot> {
+    const route = await this.repositories.route(name);
+    if (route === undefined) throw new TrivetError('repository_not_found', { repository: name });
+    const answer = await this.#reader.read({ route, path: '/info/refs', gitProtocol: undefined, requestId: '', signal });
+    return (answer as unknown as SimRead).refs;
+  }
+
+  // What nodes ask: as controller/http/internal.ts.
+
+  async handshake(message: { node: string; url: string; boot: string }): Promise<object> {
+    await this.#nodeRows.register({ id: message.node, url: message.url, boot: message.boot });
+    await this.registry.refresh();
+    return {};
+  }
+
+  async report(message: { node: string; replicas: { repository: string; generation: number; digest: string }[] }): Promise<object> {
+    await this.#admission.compare(message.node, message.replicas);
+    await this.registry.refresh();
+    this.registry.trust(message.node);
+    this.#repairs.poke();
+    return {};
+  }
+
+  async settle(message: { node: string; repository: string; batch: string; transactions: string[] }): Promise<{ outcome: 'commit' | 'abort' }> {
+    const { repository, batch, transactions } = message;
+    const outcome = await this.decisions.settle({ repository, batch, transactions });
+    return { outcome };
+  }
+}
+
+/** A machine on which a controller's program lives again and again. */
+export class SimController {
+  readonly name: string;
+  life: ControllerLife | undefined;
+  skewMs = 0;
+  lives = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes;
+}

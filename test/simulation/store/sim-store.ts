@@ -1,0 +1,121 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { knownMigrations, statementsOf } from '../../../controller/store/migrate.ts';
+import type { Argument, Row } from '../../../controller/store/sql.ts';
+
+interface Prepared {
+  statement: StatementSync;
+  /** Whether it changes what checkers look at. */
+  matters: boolean;
+}
+
+/** Opening a database and migrating it takes as long as a run; so a thread keeps one, and empties it for each run. */
+let kept: { database: DatabaseSync; prepared: Map<string, Prepared>; tables: string[] } | undefined;
+
+/**
+ * The database server: the real schema in an SQLite database in memory. SQL transactions run one at a time, so whoever
+ * comes while one is open waits. What was committed survives everything.
+ */
+export class SimStore {
+  readonly #database: DatabaseSync;
+  readonly #prepared: Map<string, Prepared>;
+  readonly #waiting: (() => void)[] = [];
+  #taken = false;
+  #dirty = false;
+  /** Whether it answers at all. */
+  up = true;
+  /** By how much its clock, which leases are measured by, is wrong. */
+  skewMs = 0;
+  /** Called after each commit that changed repositories, replicas or decisions. */
+  onCommit: () => void = () => {};
+
+  constructor() {
+    kept ??= open();
+    this.#database = kept.database;
+    // Of a run that was stopped in the middle.
+    if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+    this.#prepared = kept.prepared;
+    for (const table of kept.tables) this.run(`DELETE FROM ${table}`, []);
+    this.#dirty = false;
+  }
+
+  /** Waits for the database to oneself. @returns what gives it back */
+  enter(): Promise<() => void> {
+    let left = false;
+    const leave = () => {
+      if (left) return;
+      left = true;
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#taken = false;
+      else next();
+    };
+    if (!this.#taken) {
+      this.#taken = true;
+      return Promise.resolve(leave);
+    }
+    return new Promise((resolve) => { this.#waiting.push(() => resolve(leave)); });
+  }
+
+  all(sql: string, values: readonly Argument[]): Row[] {
+    return this.#attempt(() => this.#prepare(sql).statement.all(...values.map(toSql)) as Row[]);
+  }
+
+  run(sql: string, values: readonly Argument[]): number {
+    const { statement, matters } = this.#prepare(sql);
+    const changes = this.#attempt(() => Number(statement.run(...values.map(toSql)).changes));
+    if (matters && changes > 0) this.#dirty = true;
+    return changes;
+  }
+
+  begin(): void {
+    this.#database.exec('BEGIN');
+  }
+
+  commit(): void {
+    this.#database.exec('COMMIT');
+    this.committed();
+  }
+
+  rollback(): void {
+    this.#database.exec('ROLLBACK');
+    this.#dirty = false;
+  }
+
+  /** After a statement outside a SQL transaction. */
+  committed(): void {
+    if (!this.#dirty) return;
+    this.#dirty = false;
+    this.onCommit();
+  }
+
+  #prepare(sql: string): Prepared {
+    let prepared = this.#prepared.get(sql);
+    if (prepared === undefined) {
+      prepared = { statement: this.#database.prepare(sql), matters: /^\s*(?:INSERT INTO|UPDATE) (?:repositories|replicas|transactions)\b/.test(sql) };
+      this.#prepared.set(sql, prepared);
+    }
+    return prepared;
+  }
+
+  /** SQLite's errors with their code where the store looks for it. */
+  #attempt<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      throw Object.assign(new Error((error as Error).message), { rawCode: (error as { errcode?: number }).errcode });
+    }
+  }
+}
+
+function open(): NonNullable<typeof kept> {
+  const database = new DatabaseSync(':memory:');
+  for (const { sql } of knownMigrations('sqlite')) for (const statement of statementsOf(sql)) database.exec(statement);
+  // Children first, because of the foreign keys.
+  const tables = ['repair_jobs', 'replicas', 'nodes', 'repositories', 'transactions', 'events', 'findings', 'data_losses', 'sqlite_sequence'];
+  return { database, prepared: new Map(), tables };
+}
+
+function toSql(value: Argument): string | number | null {
+  if (value instanceof Date) return value.getTime();
+  if (typeof value === 'boolean') return value ? 1 : 0;
+  return value;
+}
