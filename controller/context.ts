@@ -96,10 +96,12 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const { leaseMs } = config.repair;
   const repair = new Repair(makeRepairPorts({ repositories, replicas, jobs, nodes, turns, leaseMs, failpoint }), { bytesPerSecond: config.repair.bytesPerSecond });
   const reconcile: Reconcile = new Reconcile({
-    jobs, repair, targets: makeRepairTargets(nodes), events,
+    jobs, repair, targets: makeRepairTargets(nodes), events, clock: systemClock,
     options: { holder: config.controller, concurrency: config.repair.concurrency, perNode: config.repair.perNode, leaseMs },
   });
-  const verification = new Verification({ verifications, repositories, findings, nodes, events, options: config.verification, onFound: onDue });
+  const verification = new Verification({
+    verifications, repositories, findings, nodes, events, clock: systemClock, random: Math.random, options: config.verification, onFound: onDue,
+  });
   return {
     config, log, events, metrics, database, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
     nodes, coordinator, reconcile, verification, agent, turnLock,

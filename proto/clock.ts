@@ -6,7 +6,8 @@ export interface Clock {
   now(): number;
   /** Milliseconds since some moment, never fewer than before: what durations and deadlines are measured by. */
   elapsed(): number;
-  sleep(ms: number): Promise<void>;
+  /** Throws the reason of `signal` when that is aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Calls back once, unless it is cancelled before. @returns the cancellation */
   after(ms: number, callback: () => void): () => void;
 }
@@ -14,7 +15,7 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   elapsed: () => performance.now(),
-  sleep: async (ms) => { await sleep(ms); },
+  sleep: async (ms, signal) => { await sleep(ms, undefined, { signal }); },
   after: (ms, callback) => {
     const timer = setTimeout(callback, ms);
     return () => clearTimeout(timer);

@@ -1,4 +1,5 @@
 import PQueue from 'p-queue';
+import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError } from '@trivet/proto/errors.ts';
 import type { RepairProgress } from '@trivet/proto/messages.ts';
 import type { JobProgress, RepairJobs } from '../store/jobs.ts';
@@ -49,6 +50,7 @@ export class Reconcile {
   readonly #repair: Repair;
   readonly #targets: RepairTargets;
   readonly #events: RepairEvents;
+  readonly #clock: Clock;
   readonly #options: ReconcileOptions;
   readonly #queue: PQueue;
   readonly #stop = new AbortController();
@@ -57,11 +59,14 @@ export class Reconcile {
   #looking = false;
   #again = false;
 
-  constructor(input: { jobs: RepairJobs; repair: Repair; targets: RepairTargets; events: RepairEvents; options: ReconcileOptions }) {
+  constructor(input: {
+    jobs: RepairJobs; repair: Repair; targets: RepairTargets; events: RepairEvents; clock: Clock; options: ReconcileOptions;
+  }) {
     this.#jobs = input.jobs;
     this.#repair = input.repair;
     this.#targets = input.targets;
     this.#events = input.events;
+    this.#clock = input.clock;
     this.#options = input.options;
     this.#queue = new PQueue({ concurrency: input.options.concurrency });
   }
@@ -113,15 +118,22 @@ export class Reconcile {
   }
 
   async #run(job: RepairJob): Promise<void> {
-    const startedAt = performance.now();
+    const startedAt = this.#clock.elapsed();
     const cancel = new AbortController();
     const stop = () => cancel.abort();
     this.#stop.signal.addEventListener('abort', stop);
     if (this.#stop.signal.aborted) stop();
-    const reports = setInterval(() => void this.#report(job, stop), this.#options.leaseMs / REPORTS_PER_LEASE);
+    let cancelReports = () => {};
+    const planReport = () => {
+      cancelReports = this.#clock.after(this.#options.leaseMs / REPORTS_PER_LEASE, () => {
+        planReport();
+        void this.#report(job, stop);
+      });
+    };
+    planReport();
     try {
       const result = await this.#repair.run(job, cancel.signal);
-      this.#events.repaired(job, result, performance.now() - startedAt);
+      this.#events.repaired(job, result, this.#clock.elapsed() - startedAt);
       // Whoever waited for a source, or for its turn to try again, has one more now.
       await this.#jobs.wake({ repository: job.repository }).catch(() => {});
     } catch (error) {
@@ -131,7 +143,7 @@ export class Reconcile {
       await this.#jobs.fail(job, describe(code, fields), pauseMs).catch(() => {});
       this.#events.repairFailed(job, code, fields);
     } finally {
-      clearInterval(reports);
+      cancelReports();
       this.#stop.signal.removeEventListener('abort', stop);
     }
   }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import type { VerifyAnswer } from '@trivet/proto/messages.ts';
 import type { Findings } from '../store/findings.ts';
@@ -50,22 +50,29 @@ export class Verification {
   readonly #findings: Findings;
   readonly #nodes: NodeRegistry;
   readonly #events: VerificationEvents;
+  readonly #clock: Clock;
+  readonly #random: () => number;
   readonly #options: VerificationOptions;
   readonly #onFound: () => void;
   readonly #stop = new AbortController();
   /** Nodes that are being asked, or left in peace. */
   readonly #busy = new Map<string, Promise<void>>();
 
-  /** @param onFound called when a repair has become due */
+  /**
+   * @param random from 0 to 1, to spread what is planned
+   * @param onFound called when a repair has become due
+   */
   constructor(input: {
     verifications: Verifications; repositories: Repositories; findings: Findings; nodes: NodeRegistry;
-    events: VerificationEvents; options: VerificationOptions; onFound(): void;
+    events: VerificationEvents; clock: Clock; random(): number; options: VerificationOptions; onFound(): void;
   }) {
     this.#verifications = input.verifications;
     this.#repositories = input.repositories;
     this.#findings = input.findings;
     this.#nodes = input.nodes;
     this.#events = input.events;
+    this.#clock = input.clock;
+    this.#random = () => input.random();
     this.#options = input.options;
     this.#onFound = input.onFound;
   }
@@ -74,8 +81,8 @@ export class Verification {
   async tick(): Promise<void> {
     if (this.#stop.signal.aborted) return;
     const { verifyIntervalMs, checkIntervalMs } = this.#options;
-    await this.#verifications.plan('verify', verifyIntervalMs, PLAN_LIMIT, Math.random);
-    await this.#verifications.plan('check', checkIntervalMs, PLAN_LIMIT, Math.random);
+    await this.#verifications.plan('verify', verifyIntervalMs, PLAN_LIMIT, this.#random);
+    await this.#verifications.plan('check', checkIntervalMs, PLAN_LIMIT, this.#random);
     for (const node of this.#nodes.byUse.usable.filter((id) => !this.#busy.has(id))) {
       const due = await this.#verifications.claim('check', [node], checkIntervalMs)
         ?? await this.#verifications.claim('verify', [node], verifyIntervalMs);
@@ -123,7 +130,7 @@ export class Verification {
     } catch {
       await this.#verifications.again(due, RETRY_MS);
     }
-    await sleep(this.#options.pauseMs, undefined, { signal: this.#stop.signal });
+    await this.#clock.sleep(this.#options.pauseMs, this.#stop.signal);
   }
 
   async #replica({ repository, node }: DueVerification): Promise<Replica | undefined> {
@@ -136,7 +143,7 @@ export class Verification {
     for (const pauseMs of AGAIN_MS) {
       // Damage doesn't pass by itself; a difference may be a commit on its way.
       if (result.result === 'equal' || result.result === 'corrupt') break;
-      await sleep(pauseMs, undefined, { signal: this.#stop.signal });
+      await this.#clock.sleep(pauseMs, this.#stop.signal);
       const before = result;
       result = await this.#look({ ...of, kind: 'verify' }, replica);
       if (result.result === 'equal') result = { ...result, packs: before.packs, bytes: before.bytes };
