@@ -1,4 +1,5 @@
 import { Admission } from '../../controller/repair/admission.ts';
+import type { RepairPorts } from '../../controller/repair/repair.ts';
 import { Decisions } from '../../controller/store/decisions.ts';
 import { Replicas } from '../../controller/store/replicas.ts';
 import type { BatchPorts } from '../../controller/transaction/batch-run.ts';
@@ -13,6 +14,7 @@ export interface Guards {
   Participant: typeof Participant;
   Replicas: typeof Replicas;
   ports(ports: BatchPorts): BatchPorts;
+  repairPorts(ports: RepairPorts): RepairPorts;
 }
 
-export const REAL: Guards = { Admission, Decisions, Journal, Participant, Replicas, ports: (ports) => ports };
+export const REAL: Guards = { Admission, Decisions, Journal, Participant, Replicas, ports: (ports) => ports, repairPorts: (ports) => ports };

@@ -37,6 +37,9 @@ export interface SimulationOptions {
   tickMs: number;
   heartbeatMs: number;
   reconcileMs: number;
+  sweepMs: number;
+  /** How often each replica's refs are compared with SQL; 0: never. */
+  verifyIntervalMs: number;
   leaseMs: number;
   repairMs: number;
   askMs: number;
@@ -63,7 +66,7 @@ export const CALM: SimulationOptions = {
     voteStallMs: 50, voteGraceMs: 8, voteMs: 150, turnMs: 300, prepareGraceMs: 6, prepareMs: 80, decideMs: 500, commitGraceMs: 6, commitMs: 80,
     headersMs: 100, bodyIdleMs: 100, readMs: 80,
   },
-  catchUpMs: 20, promiseDeadlineMs: 120, voteExpiryMs: 600, journalBytes: 4_000, tickMs: 100, heartbeatMs: 200, reconcileMs: 150, leaseMs: 400,
+  catchUpMs: 20, promiseDeadlineMs: 120, voteExpiryMs: 600, journalBytes: 4_000, tickMs: 100, heartbeatMs: 200, reconcileMs: 150, sweepMs: 1_000, verifyIntervalMs: 0, leaseMs: 800,
   repairMs: 600, askMs: 100, sqlMs: 120, clientMs: 1_500,
 };
 
@@ -76,16 +79,19 @@ export function drawOptions(seed: number, liveness: boolean): SimulationOptions 
     if (random.chance(0.35)) probabilities[kind] = STRENGTH[kind] * random.between(0.3, 1.5);
   }
   const some = (probability: number, most: number) => (random.chance(probability) ? 1 + random.below(most) : 0);
+  const oldDisks = some(0.15, 1);
   return {
     ...CALM,
     liveness,
+    // A disk that was set back by hand may be found by verification only.
+    verifyIntervalMs: oldDisks > 0 || random.chance(0.1) ? 1_000 : 0,
     nodes: random.chance(0.8) ? 3 : 5,
     controllers: 1 + random.below(3),
     repositories: random.chance(0.75) ? 1 : 2,
     refs: 1 + random.below(4),
     clients: 1 + random.below(3),
     operations: 2 + random.below(3),
-    partitions: some(0.35, 3), crashes: some(0.5, 4), oldDisks: some(0.15, 1), fullDisks: some(0.15, 2), sqlOutages: some(0.15, 2), clockJumps: some(0.15, 3),
+    partitions: some(0.35, 3), crashes: some(0.5, 4), oldDisks, fullDisks: some(0.15, 2), sqlOutages: some(0.15, 2), clockJumps: some(0.15, 3),
     probabilities,
   };
 }

@@ -6,16 +6,22 @@ import type { NodeLife } from './sim-node.ts';
 
 /**
  * One round of a repair on the node, step by step as `replica/repair/repair.ts` takes it: the source's refs, the
- * objects they need, and in the round `refs` everything taken over: refs, record, flush, `restart` in the journal.
+ * objects they need, and in the round `refs` everything taken over: refs, record, flush, `restart` in the journal. The
+ * source must have exactly what SQL has, and the target no more than that.
  */
 export async function takeOver(simulation: Simulation, life: NodeLife, replica: Replica, request: RepairRequest): Promise<RepairAnswer> {
+  const { expect } = request;
   refuseWhilePromised(replica);
+  refuseWhileAhead(replica, expect);
   const { network, nodes, objects, options } = simulation;
   const source = nodes.find((node) => node.name === request.source)!;
   const snapshot = await network.call({
     from: life.process, to: source.name, what: 'refs for a repair', server: () => source.life, processOf: ({ process }) => process,
-    serve: (server) => server.snapshot(replica.id, 0), deadlineMs: options.askMs,
+    serve: (server) => server.snapshot(replica.id, expect?.generation ?? 0), deadlineMs: options.askMs,
   });
+  if (expect !== undefined && (snapshot.generation !== expect.generation || snapshot.digest !== expect.digest)) {
+    throw new TrivetError('repair_failed', { source: source.name, expected: expect });
+  }
   const store = life.replicas.onDisk(replica.id);
   await life.access.step('fetching objects', () => {
     for (const [, tip] of snapshot.refs) {
@@ -25,6 +31,7 @@ export async function takeOver(simulation: Simulation, life: NodeLife, replica: 
   if (request.round === 'refs') {
     await replica.exclusively(async () => {
       refuseWhilePromised(replica);
+      refuseWhileAhead(replica, expect);
       await replica.refs.replaceAll(snapshot.head, snapshot.refs);
       const { digest } = replica.refs;
       if (digest !== snapshot.digest) throw new TrivetError('repair_failed', { expected: snapshot.digest, got: digest });
@@ -36,6 +43,10 @@ export async function takeOver(simulation: Simulation, life: NodeLife, replica: 
     });
   }
   return { ...replica.position, objects: 0, bytes: 0 };
+}
+
+function refuseWhileAhead(replica: Replica, expect: RepairRequest['expect']): void {
+  if (expect !== undefined && replica.generation > expect.generation) throw new TrivetError('replica_ahead', { holds: replica.generation, asked: expect.generation });
 }
 
 function refuseWhilePromised(replica: Replica): void {

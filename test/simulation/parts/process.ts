@@ -24,6 +24,7 @@ export class SimProcess {
     this.clock = {
       now: () => EPOCH_MS + Math.floor(schedule.now + this.#skewMs()),
       elapsed: () => schedule.now,
+      // Nobody in a run stops a program gently, so no sleep is cut short.
       sleep: (ms) => this.wait(ms),
       after: (ms, callback) => this.after(ms, callback),
     };

@@ -3,12 +3,19 @@ import type { PushHead } from '@trivet/proto/receive-pack.ts';
 import type { KnownNode } from '../../../controller/nodes/node-registry.ts';
 import { NodeRegistry } from '../../../controller/nodes/node-registry.ts';
 import type { Admission } from '../../../controller/repair/admission.ts';
+import { makeRepairPorts, makeRepairTargets } from '../../../controller/repair/ports.ts';
+import { Reconcile } from '../../../controller/repair/reconcile.ts';
+import { Repair } from '../../../controller/repair/repair.ts';
+import { Verification } from '../../../controller/repair/verification.ts';
 import { Reader } from '../../../controller/routing/reader.ts';
 import type { Database } from '../../../controller/store/database.ts';
 import type { Decisions } from '../../../controller/store/decisions.ts';
+import { Findings } from '../../../controller/store/findings.ts';
+import { RepairJobs } from '../../../controller/store/jobs.ts';
 import { Nodes } from '../../../controller/store/nodes.ts';
 import type { Replicas } from '../../../controller/store/replicas.ts';
 import { Repositories } from '../../../controller/store/repositories.ts';
+import { Verifications } from '../../../controller/store/verifications.ts';
 import { Coordinator, type PushResult, type VotedTransaction } from '../../../controller/transaction/coordinator.ts';
 import { makePorts } from '../../../controller/transaction/ports.ts';
 import { Turns } from '../../../controller/transaction/turns.ts';
@@ -16,7 +23,6 @@ import type { RefsSnapshot } from '@trivet/proto/messages.ts';
 import type { Simulation } from '../simulation.ts';
 import { SimSql } from '../store/sim-sql.ts';
 import { EPOCH_MS, SimProcess } from './process.ts';
-import { RepairLoop } from './repair-loop.ts';
 import { SimNodeClient, type SimRead } from './sim-node-client.ts';
 
 const LIMITS = {
@@ -37,7 +43,9 @@ export class ControllerLife {
   readonly #admission: Admission;
   readonly #nodeRows: Nodes;
   readonly #reader: Reader;
-  readonly #repairs: RepairLoop;
+  readonly #jobs: RepairJobs;
+  readonly #reconcile: Reconcile;
+  readonly #verification: Verification;
   readonly #simulation: Simulation;
   readonly #name: string;
 
@@ -60,21 +68,41 @@ export class ControllerLife {
     this.replicas = new guards.Replicas(this.database);
     this.decisions = new guards.Decisions(this.database, this.process.name);
     this.#nodeRows = new Nodes(this.database);
-    this.#admission = new guards.Admission(this.replicas);
+    this.#jobs = new RepairJobs(this.database);
+    const findings = new Findings(this.database);
+    const found = (_repository: string, node: string, kind: string, detail: string) => simulation.trace?.(this.#name, `finds ${node} to be ${kind}: ${detail}`);
+    this.#admission = new guards.Admission(this.replicas, findings, found);
     const directory = { list: async () => (await sql.all('SELECT id, url, state FROM nodes')) as unknown as { id: string; url: string; state: string }[] };
     this.registry = new NodeRegistry(directory, (name) => new SimNodeClient(simulation, simulation.node(name), this.process).asNodeClient(), {
       healthChanged: (node: KnownNode) => simulation.trace?.(this.#name, `takes ${node.id} for ${node.healthy ? 'healthy' : `unhealthy (${node.trouble})`}`),
     });
     this.turns = new Turns<VotedTransaction>(simulation.turnLocks.of(this.process, faults, simulation.random('turns')), options.deadlines.turnMs);
-    this.#repairs = new RepairLoop(simulation, this);
-    const ports = guards.ports(makePorts({
-      repositories: this.repositories, replicas: this.replicas, decisions: this.decisions, nodes: this.registry, clock: this.process.clock,
-      newId: () => simulation.newId(),
-      failpoint: async (where) => {
-        if (faults.strikes('crash')) crash(`at ${where}`);
-        if (!this.process.alive) await new Promise<void>(nothing);
+    const failpoint = async (where: string) => {
+      if (faults.strikes('crash')) crash(`at ${where}`);
+      if (!this.process.alive) await new Promise<void>(nothing);
+    };
+    const { clock } = this.process;
+    const repairPorts = makeRepairPorts({
+      repositories: this.repositories, replicas: this.replicas, jobs: this.#jobs, nodes: this.registry, turns: this.turns, leaseMs: options.leaseMs, failpoint,
+    });
+    this.#reconcile = new Reconcile({
+      jobs: this.#jobs, repair: new Repair(guards.repairPorts(repairPorts), { bytesPerSecond: undefined }), targets: makeRepairTargets(this.registry), clock,
+      events: {
+        repaired: (job, { way, rounds }) => simulation.trace?.(this.#name, `has brought ${job.node} back (${way}, ${rounds} rounds)`),
+        repairFailed: (job, code) => simulation.trace?.(this.#name, `can not bring ${job.node} back: ${code}`),
       },
-      onMark: () => this.#repairs.poke(),
+      options: { holder: this.process.name, concurrency: 4, perNode: 2, leaseMs: options.leaseMs },
+    });
+    const random = simulation.random('verification');
+    this.#verification = new Verification({
+      verifications: new Verifications(this.database), repositories: this.repositories, findings, nodes: this.registry,
+      events: { verified: nothing, found }, clock, random: () => random.next(), onFound: () => this.#reconcile.poke(),
+      options: { verifyIntervalMs: options.verifyIntervalMs, checkIntervalMs: options.verifyIntervalMs * 3, pauseMs: 50 },
+    });
+    const ports = guards.ports(makePorts({
+      repositories: this.repositories, replicas: this.replicas, decisions: this.decisions, nodes: this.registry, clock,
+      newId: () => simulation.newId(),
+      failpoint, onMark: () => this.#reconcile.poke(),
     }));
     this.coordinator = new Coordinator({
       nodes: this.registry, ports, turns: this.turns, deadlines: options.deadlines, limits: LIMITS,
@@ -95,7 +123,9 @@ export class ControllerLife {
     };
     void beat();
     this.process.every(options.heartbeatMs, beat);
-    this.#repairs.start();
+    this.process.every(options.reconcileMs, async () => this.#reconcile.poke());
+    this.process.every(options.sweepMs, () => this.#reconcile.sweep());
+    if (options.verifyIntervalMs > 0) this.process.every(options.verifyIntervalMs / 4, () => this.#verification.tick());
   }
 
   /** A push as `git-receive-pack` makes it. */
@@ -125,7 +155,8 @@ export class ControllerLife {
     await this.#admission.compare(message.node, message.replicas);
     await this.registry.refresh();
     this.registry.trust(message.node);
-    this.#repairs.poke();
+    await this.#jobs.wake({ node: message.node });
+    this.#reconcile.poke();
     return {};
   }
 

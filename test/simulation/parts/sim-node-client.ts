@@ -1,6 +1,7 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type {
-  AbortRequest, NodeStatus, PrepareAnswer, PrepareRequest, RefsSnapshot, RepairAnswer, RepairRequest, ReplicaPosition, VoteAnswer, VoteHeader,
+  AbortRequest, NodeStatus, PrepareAnswer, PrepareRequest, RefsSnapshot, RepairAnswer, RepairRequest, ReplicaPosition, VerifyAnswer, VoteAnswer,
+  VoteHeader,
 } from '@trivet/proto/messages.ts';
 import type { NodeClient } from '../../../controller/nodes/node-client.ts';
 import type { Simulation } from '../simulation.ts';
@@ -53,6 +54,17 @@ export class SimNodeClient {
 
   repair(repository: string, message: RepairRequest, signal: AbortSignal): Promise<RepairAnswer> {
     return this.#call('a repair', this.#simulation.options.repairMs, (life) => life.repair(repository, message), signal);
+  }
+
+  async repairProgress(): Promise<never> {
+    throw new TrivetError('not_found');
+  }
+
+  /** Nothing is set aside here. */
+  async discardRepaired(): Promise<void> {}
+
+  verify(repository: string, full: boolean, signal?: AbortSignal): Promise<VerifyAnswer> {
+    return this.#call('a verification', this.#simulation.options.repairMs, (life) => life.verify(repository, full), signal);
   }
 
   /** A read of all refs; `refs` beside what `NodeRead` has. */

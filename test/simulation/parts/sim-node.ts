@@ -1,6 +1,7 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type {
-  AbortRequest, NodeStatus, PrepareAnswer, PrepareRequest, RefsSnapshot, RepairAnswer, RepairRequest, ReplicaPosition, VoteAnswer, VoteHeader,
+  AbortRequest, NodeStatus, PrepareAnswer, PrepareRequest, RefsSnapshot, RepairAnswer, RepairRequest, ReplicaPosition, VerifyAnswer, VoteAnswer,
+  VoteHeader,
 } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../../../replica/context.ts';
 import { InDoubt } from '../../../replica/participant/in-doubt.ts';
@@ -124,6 +125,18 @@ export class NodeLife {
 
   repair(repository: string, request: RepairRequest): Promise<RepairAnswer> {
     return this.#use(repository, (replica) => takeOver(this.#simulation, this, replica, request));
+  }
+
+  /** Whether the disk has what memory says, and in full also whether every object is there. */
+  verify(repository: string, full: boolean): Promise<VerifyAnswer> {
+    return this.#use(repository, async (replica) => {
+      const { objects } = this.replicas.onDisk(repository);
+      const missing = [...replica.refs.entries()].filter(([, oid]) => (full ? this.#simulation.objects.missing(oid, objects) !== undefined : !objects.has(oid)));
+      return {
+        ...replica.position, diskDigest: await replica.refs.digestFromDisk(), packs: 1, bytes: 0, tookMs: 0,
+        problems: missing.map(([ref]) => ({ kind: 'corrupt', detail: `${ref} leads nowhere` })),
+      };
+    });
   }
 
   async #use<T>(repository: string, action: (replica: Replica) => Promise<T>): Promise<T> {
