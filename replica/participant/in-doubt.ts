@@ -32,8 +32,8 @@ export class InDoubt {
     this.#events = events;
   }
 
-  async settleOlderThan(madeBeforeMs: number): Promise<void> {
-    const old = [...this.#replicas.opened].filter((replica) => replica.promise !== undefined && replica.promise.madeAtMs < madeBeforeMs);
+  async settleOlderThan(madeBeforeElapsedMs: number): Promise<void> {
+    const old = [...this.#replicas.opened].filter((replica) => replica.promise !== undefined && replica.promise.madeAtElapsedMs < madeBeforeElapsedMs);
     await Promise.all(old.map((replica) => this.#settle(replica)));
   }
 

@@ -18,7 +18,7 @@ export function startLoops(context: ReplicaContext): { stop(): void } {
 /** One round of it. */
 export async function backgroundWork(context: ReplicaContext): Promise<void> {
   const { config, inDoubt, journal, participant, replicas } = context;
-  const now = context.clock.now();
+  const now = context.clock.elapsed();
   await inDoubt.settleOlderThan(now - config.promiseDeadlineMs);
   for (const replica of [...replicas.opened]) await participant.expireVotes(replica, now - config.voteExpiryMs);
   if (journal.bytes > config.journalBytes) {

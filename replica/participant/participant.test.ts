@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { VoteHeader } from '@trivet/proto/messages.ts';
-import { systemClock } from '@trivet/proto/clock.ts';
+import { systemClock, type Clock } from '@trivet/proto/clock.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { Ingest, Quarantine } from '../quarantine/ingest.ts';
 import type { Refs } from '../refs/refs.ts';
@@ -14,7 +14,7 @@ const HEADER: VoteHeader = {
   policy: { denyNonFastForwards: false, denyDeletes: false }, generation: 0, pack: true,
 };
 
-function participantWith(options: { maxVotes?: number } = {}) {
+function participantWith(options: { maxVotes?: number; clock?: Clock } = {}) {
   const quarantine = { discarded: 0, made: [] as Quarantine[] };
   const ingest = {
     ingest: async () => {
@@ -24,7 +24,7 @@ function participantWith(options: { maxVotes?: number } = {}) {
     },
   };
   const replica = new Replica({ id: newId(), gitDir: '/nowhere.git', objectFormat: 'sha1', refs: {} as Refs, generation: 0 });
-  const participant = new Participant(ingest as unknown as Ingest, {} as Journal, async () => {}, systemClock, { catchUpMs: 1, maxVotes: options.maxVotes ?? 10 });
+  const participant = new Participant(ingest as unknown as Ingest, {} as Journal, async () => {}, options.clock ?? systemClock, { catchUpMs: 1, maxVotes: options.maxVotes ?? 10 });
   return { participant, replica, quarantine };
 }
 
@@ -62,12 +62,13 @@ test('a replica that holds as many votes as it may takes no more', async (t) => 
   await t.throwsAsync(participant.vote(replica, { ...HEADER, transaction: newId() }, undefined, signal), { message: /too many requests/ });
 });
 
-test('a vote that nobody prepared in time is forgotten', async (t) => {
-  const { participant, replica, quarantine } = participantWith();
+test('a vote that nobody prepared in time is forgotten, however the wall clock was set meanwhile', async (t) => {
+  const clock = { ...systemClock, now: () => t.fail() as never, elapsed: () => 5_000 };
+  const { participant, replica, quarantine } = participantWith({ clock });
   await participant.vote(replica, HEADER, undefined, new AbortController().signal);
-  await participant.expireVotes(replica, Date.now() - 1_000);
+  await participant.expireVotes(replica, 4_000);
   t.is(replica.votes.size, 1);
-  await participant.expireVotes(replica, Date.now() + 1_000);
+  await participant.expireVotes(replica, 6_000);
   t.is(replica.votes.size, 0);
   t.is(quarantine.discarded, 1);
 });

@@ -90,7 +90,7 @@ export class Participant {
         atomic: header.atomic,
         verdicts,
         quarantine,
-        votedAtMs: this.#clock.now(),
+        votedAtElapsedMs: this.#clock.elapsed(),
       });
       // Whoever asked is gone without the answer, so nobody will come back for this vote.
       signal.addEventListener('abort', () => { void this.#forgetUnlessPromised(replica, header.transaction); }, { once: true });
@@ -161,11 +161,11 @@ export class Participant {
     });
   }
 
-  /** Forgets the votes that were given before `votedBeforeMs` and never prepared. */
-  async expireVotes(replica: Replica, votedBeforeMs: number): Promise<void> {
+  /** Forgets the votes that were given before `votedBeforeElapsedMs` and never prepared. */
+  async expireVotes(replica: Replica, votedBeforeElapsedMs: number): Promise<void> {
     const promised = new Set(replica.promise?.record.transactions);
     for (const vote of replica.votes.values()) {
-      if (vote.votedAtMs < votedBeforeMs && !promised.has(vote.transaction)) await this.#forget(replica, vote.transaction);
+      if (vote.votedAtElapsedMs < votedBeforeElapsedMs && !promised.has(vote.transaction)) await this.#forget(replica, vote.transaction);
     }
   }
 
@@ -198,7 +198,7 @@ export class Participant {
       before: before.digest, after: after.digest, generation: after.generation, head, verdicts: plan.verdicts, promised: true,
     };
     // Held before it is written: a journal that changes files meanwhile must carry it over.
-    replica.promise = { record, refs, answer, madeAtMs: this.#clock.now() };
+    replica.promise = { record, refs, answer, madeAtElapsedMs: this.#clock.elapsed() };
     try {
       await this.#journal.append(record, true);
     } catch (error) {

@@ -13,7 +13,8 @@ import type { PromiseRecord } from '../participant/journal.ts';
 export interface Vote extends PlannedTransaction {
   transaction: string;
   quarantine: Quarantine;
-  votedAtMs: number;
+  /** By `Clock.elapsed`: the wall clock may be set back, and a vote must not stay for as long. */
+  votedAtElapsedMs: number;
 }
 
 /** The one promise a replica can hold. */
@@ -21,7 +22,8 @@ export interface HeldPromise {
   record: PromiseRecord;
   refs: PreparedRefs;
   answer: PrepareAnswer;
-  madeAtMs: number;
+  /** By `Clock.elapsed`: the wall clock may be set back, and nobody would ask for the decision for as long. */
+  madeAtElapsedMs: number;
 }
 
 /** Batches whose outcome is remembered, so that a message that comes late or twice meets the same answer. */
