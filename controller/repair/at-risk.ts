@@ -2,7 +2,7 @@ import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
 import { RISKS, type RepositoriesAtRisk, type RepositoryAtRisk, type Risk } from '../store/at-risk.ts';
 import type { RepairJobs } from '../store/jobs.ts';
 import type { Repositories } from '../store/repositories.ts';
-import type { RepairJob, Replica } from '../store/rows.ts';
+import type { RepairJob, Replica, ReplicaState } from '../store/rows.ts';
 import { quorumOf } from '../transaction/quorum.ts';
 
 /** One repository that isn't as safe as it is configured to be, since when, and what is being done. */
@@ -15,7 +15,7 @@ export interface AtRiskItem {
   /** Current replicas on nodes that can be reached. */
   current: number;
   since: Date;
-  replicas: { node: string; state: string; reachable: boolean; generation: number; reason: string | null; changedAt: Date }[];
+  replicas: { node: string; state: ReplicaState; reachable: boolean; generation: number; reason: string | null; changedAt: Date }[];
   jobs: RepairJob[];
 }
 

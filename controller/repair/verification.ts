@@ -3,7 +3,7 @@ import { asTrivetError, TrivetError, type ErrorCode } from '@trivet/proto/errors
 import type { VerifyAnswer } from '@trivet/proto/messages.ts';
 import type { Findings } from '../store/findings.ts';
 import type { Repositories } from '../store/repositories.ts';
-import type { LostState, Replica, Route } from '../store/rows.ts';
+import type { LostState, Replica, ReplicaState, Route } from '../store/rows.ts';
 import type { DueVerification, VerificationKind, Verifications } from '../store/verifications.ts';
 import type { NodeRegistry } from '../nodes/node-registry.ts';
 
@@ -11,7 +11,7 @@ import type { NodeRegistry } from '../nodes/node-registry.ts';
 export interface VerificationResult {
   node: string;
   /** What SQL recorded of the replica before. */
-  state: string;
+  state: ReplicaState;
   result: 'equal' | LostState | 'unreachable';
   detail: string;
   packs: number;
