@@ -77,6 +77,8 @@ export class Participant {
         isAncestor: (ancestor, descendant) => isAncestor(replica, quarantine, ancestor, descendant, signal),
       });
       signal.throwIfAborted();
+      // A repair has put another directory in the place of this one meanwhile.
+      if (replica.retired) throw new TrivetError('replica_busy', { repository: replica.id });
       replica.votes.set(header.transaction, {
         transaction: header.transaction,
         commands: header.commands,
