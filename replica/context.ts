@@ -18,6 +18,7 @@ import { replicaDisk, type ReplicaDisk } from './repository/replica-disk.ts';
 import { Replicas } from './repository/replicas.ts';
 import { ResponseCache } from './serve/response-cache.ts';
 import { UploadPackLimiter } from './serve/upload-pack-limiter.ts';
+import { Verify } from './verify/verify.ts';
 
 /** Votes one replica keeps at most: far more than a controller lets run on one repository, and still bounded. */
 const MAX_VOTES_PER_REPLICA = 1_000;
@@ -44,15 +45,18 @@ export interface ReplicaContext {
   inDoubt: InDoubt;
   controllers: Controllers;
   repair: Repair;
+  verify: Verify;
+  /** Brings everything written to the data directory's file system to the disk. */
+  flush: () => Promise<void>;
   uploadPacks: UploadPackLimiter;
   responses: ResponseCache;
 }
 
 export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): ReplicaContext {
-  const metrics = makeMetrics(config.node);
   const failpoint = makeFailpoint(config.failpoints);
   const readers = new ObjectReaders({ maxProcesses: MAX_READER_PROCESSES, idleMs: READER_IDLE_MS });
   const replicas = new Replicas(join(config.directory, 'repositories'), config.maxOpenReplicas, (gitDir) => readers.drop(gitDir));
+  const metrics = makeMetrics(config.node, () => [...replicas.opened].filter((replica) => replica.promise !== undefined).length);
   const flush = () => syncFileSystem(config.directory);
   const journal = new Journal(journalFiles(join(config.directory, 'journal')), async () => {
     await replicas.saveRecords();
@@ -72,14 +76,22 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
     },
     unanswered: (repository, batch, code) => log.warn({ repository, batch, code }, 'nobody knows the decision on a promise yet'),
   });
-  const repair = new Repair(replicas, journal, config.token, flush, (gitDir) => readers.refresh(gitDir));
   const uploadPacks = new UploadPackLimiter({ concurrency: config.maxGitProcesses, maxWaiting: config.maxWaitingGitProcesses });
   const responses = new ResponseCache(join(config.directory, 'cache'), {
     maxBytes: config.responseCacheBytes, maxEntryBytes: Math.floor(config.responseCacheBytes / 4),
   });
+  const forgetObjects = (gitDir: string) => {
+    readers.drop(gitDir);
+    // What was answered while objects were damaged may be damaged too.
+    responses.forget(gitDir);
+  };
+  const repair = new Repair({
+    replicas, journal, token: config.token, failpoint, flush, onAdded: (gitDir) => readers.refresh(gitDir), onReplaced: forgetObjects,
+  });
+  const verify = new Verify({ replicas, isRepaired: (id) => repair.isRunning(id), onProblems: forgetObjects });
   return {
     config, boot: newId(), ready: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, readers, participant, inDoubt,
-    controllers, repair, uploadPacks, responses,
+    controllers, repair, verify, flush, uploadPacks, responses,
   };
 }
 

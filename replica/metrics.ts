@@ -11,12 +11,19 @@ export interface ReplicaMetrics {
   phase: Histogram<'phase' | 'outcome'>;
   reads: Counter<'service' | 'outcome'>;
   settled: Counter<'outcome'>;
-  repairs: Counter<'round' | 'outcome'>;
+  repairs: Counter<'round' | 'way' | 'outcome'>;
+  repairObjects: Counter<'way'>;
+  repairBytes: Counter<'way'>;
+  /** `result`: `equal`, the kind of the first problem, or `failed` when it could not be said. */
+  verifications: Counter<'kind' | 'result'>;
   ready: Gauge;
 }
 
-/** All metrics of a node, there from the start with zeros. */
-export function makeMetrics(node: string): ReplicaMetrics {
+/**
+ * All metrics of a node, there from the start with zeros.
+ * @param promises how many are held now
+ */
+export function makeMetrics(node: string, promises: () => number): ReplicaMetrics {
   const registry = new Registry();
   registry.setDefaultLabels({ node });
   collectDefaultMetrics({ register: registry });
@@ -26,14 +33,25 @@ export function makeMetrics(node: string): ReplicaMetrics {
     phase: new Histogram({ name: 'trivet_node_phase_seconds', help: 'Time this node took for a phase of a transaction', labelNames: ['phase', 'outcome'], buckets: PHASE_BUCKETS, registers }),
     reads: new Counter({ name: 'trivet_node_reads_total', help: 'Reads this node was asked for', labelNames: ['service', 'outcome'], registers }),
     settled: new Counter({ name: 'trivet_node_in_doubt_settled_total', help: 'Promises whose decision had to be asked for', labelNames: ['outcome'], registers }),
-    repairs: new Counter({ name: 'trivet_node_repair_rounds_total', help: 'Rounds of repair run on this node', labelNames: ['round', 'outcome'], registers }),
+    repairs: new Counter({ name: 'trivet_node_repair_rounds_total', help: 'Rounds of repair run on this node', labelNames: ['round', 'way', 'outcome'], registers }),
+    repairObjects: new Counter({ name: 'trivet_node_repair_objects_total', help: 'Objects that repairs brought to this node', labelNames: ['way'], registers }),
+    repairBytes: new Counter({ name: 'trivet_node_repair_bytes_total', help: 'Bytes of packs that repairs brought to this node', labelNames: ['way'], registers }),
+    verifications: new Counter({ name: 'trivet_node_verifications_total', help: 'Replicas compared with their disk', labelNames: ['kind', 'result'], registers }),
     ready: new Gauge({ name: 'trivet_node_ready', help: '1 once the restart handshake is over', registers }),
   };
   new Gauge({ name: 'trivet_node_git_processes', help: 'Git processes running', registers, collect() { this.set(running.size); } });
+  new Gauge({ name: 'trivet_node_promises', help: 'Promises held', registers, collect() { this.set(promises()); } });
   for (const phase of ['vote', 'prepare', 'commit', 'abort']) for (const outcome of ['ok', 'failed']) metrics.phase.zero({ phase, outcome });
   for (const service of ['info-refs', 'upload-pack', 'snapshot']) for (const outcome of ['ok', 'failed']) metrics.reads.inc({ service, outcome }, 0);
   for (const outcome of ['commit', 'abort']) metrics.settled.inc({ outcome }, 0);
-  for (const round of ['objects', 'refs']) for (const outcome of ['ok', 'failed']) metrics.repairs.inc({ round, outcome }, 0);
+  for (const way of ['fetch', 'heal', 'rebuild']) {
+    for (const round of ['objects', 'refs']) for (const outcome of ['ok', 'failed']) metrics.repairs.inc({ round, way, outcome }, 0);
+    metrics.repairObjects.inc({ way }, 0);
+    metrics.repairBytes.inc({ way }, 0);
+  }
+  for (const kind of ['light', 'full']) {
+    for (const result of ['equal', 'diverged', 'corrupt', 'missing', 'failed']) metrics.verifications.inc({ kind, result }, 0);
+  }
   metrics.ready.set(0);
   return metrics;
 }

@@ -1,4 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { TrivetError } from '@trivet/proto/errors.ts';
 
 /** Git processes this node has running, for the heartbeat and the metrics. */
@@ -14,6 +16,8 @@ export interface GitOptions {
   env?: Record<string, string>;
   /** Ends the whole process group when it fires. */
   signal?: AbortSignal;
+  /** Gets what others leave of processor and disk, where the machine has `nice` and `ionice`. */
+  priority?: 'low';
 }
 
 /** A running git with its standard streams; `done` says how it ended and never rejects. */
@@ -31,7 +35,8 @@ export interface GitProcess {
  */
 export function startGit(args: readonly string[], options: GitOptions): GitProcess {
   options.signal?.throwIfAborted();
-  const child = spawn('git', args, { cwd: options.gitDir, env: gitEnvironment(options), detached: true, stdio: 'pipe' });
+  const [command = 'git', ...prefix] = options.priority === 'low' ? [...lowPriority(), 'git'] : [];
+  const child = spawn(command, [...prefix, ...args], { cwd: options.gitDir, env: gitEnvironment(options), detached: true, stdio: 'pipe' });
   running.add(child);
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
@@ -72,6 +77,13 @@ export async function runGit(args: readonly string[], options: GitOptions & { in
   const { code, signal, stderr } = await git.done;
   if (code !== 0) throw new TrivetError('git_failed', { args, code, signal, stderr });
   return Buffer.concat(chunks);
+}
+
+/** What to put before a command. `-t`: a container may forbid it, and then the command runs all the same. */
+function lowPriority(): string[] {
+  const directories = (process.env['PATH'] ?? '').split(':');
+  const has = (program: string) => directories.some((directory) => existsSync(join(directory, program)));
+  return [...(has('nice') ? ['nice', '-n', '19'] : []), ...(has('ionice') ? ['ionice', '-t', '-c', '3'] : [])];
 }
 
 function gitEnvironment(options: GitOptions): NodeJS.ProcessEnv {

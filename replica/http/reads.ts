@@ -7,9 +7,11 @@ import { GENERATION_HEADER } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../context.ts';
 import type { Replica } from '../repository/replica.ts';
 import { advertiseReceivePack, advertiseUploadPack } from '../serve/advertisement.ts';
+import { Pace, paced } from '../serve/pace.ts';
 import type { Served } from '../serve/served.ts';
 import { uploadPack } from '../serve/upload-pack.ts';
 import { makePeeler } from '../repository/peel.ts';
+import { bytesPerSecondAsked } from './bytes-per-second.ts';
 import { requestSignal } from './request-signal.ts';
 
 /** Larger than any negotiation git produces; the controller has its own, smaller limit. */
@@ -37,10 +39,11 @@ export function registerReads(app: FastifyInstance, context: ReplicaContext): vo
   app.post<{ Params: { repository: string } }>('/repositories/:repository/git-upload-pack', async (request, reply) => {
     const signal = requestSignal(reply);
     await counted(context, 'upload-pack', () => withReplica(request, context, async (replica) => {
+      const bytesPerSecond = bytesPerSecondAsked(request);
       const { stream, done } = await uploadPack({
         served: serve(replica, context), gitProtocol: gitProtocol(request), body: request.body as Buffer, signal, limiter: context.uploadPacks, cache: context.responses,
       });
-      await reply.type('application/x-git-upload-pack-result').send(stream);
+      await reply.type('application/x-git-upload-pack-result').send(bytesPerSecond === undefined ? stream : paced(stream, new Pace(bytesPerSecond)));
       const { ok, reason } = await done;
       if (!ok) request.log.warn({ repository: replica.id, reason }, 'upload-pack failed');
     }));

@@ -1,13 +1,13 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import {
-  CreateReplicaRequest, RepairRequest, RepositoryParams, type ReplicaPosition, type RefsSnapshot,
+  AdoptRequest, CreateReplicaRequest, RepositoryParams, type ReplicaListing, type ReplicaPosition, type RefsSnapshot,
 } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../context.ts';
+import { adopt } from '../repair/adopt.ts';
 import { generationAsked } from './reads.ts';
-import { requestSignal } from './request-signal.ts';
 
-/** The life of a replica: created, repaired, removed, and its refs as data. */
+/** The life of a replica: created, listed, removed, its refs as data, and the word that what it has is what counts. */
 export function registerReplicas(plain: FastifyInstance, context: ReplicaContext): void {
   const app = plain.withTypeProvider<TypeBoxTypeProvider>();
   const { replicas } = context;
@@ -20,6 +20,7 @@ export function registerReplicas(plain: FastifyInstance, context: ReplicaContext
     });
 
   app.delete('/repositories/:repository', { schema: { params: RepositoryParams } }, async (request) => {
+    await context.repair.stop(request.params.repository);
     await replicas.remove(request.params.repository);
     return {};
   });
@@ -37,16 +38,8 @@ export function registerReplicas(plain: FastifyInstance, context: ReplicaContext
     });
   });
 
-  app.post('/repositories/:repository/repair', { schema: { params: RepositoryParams, body: RepairRequest } },
-    async (request, reply): Promise<ReplicaPosition> => {
-      const { round } = request.body;
-      try {
-        const position = await context.repair.run(request.params.repository, request.body, requestSignal(reply));
-        context.metrics.repairs.inc({ round, outcome: 'ok' });
-        return position;
-      } catch (error) {
-        context.metrics.repairs.inc({ round, outcome: 'failed' });
-        throw error;
-      }
-    });
+  app.get('/repositories', async (): Promise<ReplicaListing> => ({ replicas: await replicas.ids() }));
+
+  app.post('/repositories/:repository/adopt', { schema: { params: RepositoryParams, body: AdoptRequest } },
+    async (request): Promise<ReplicaPosition> => replicas.use(request.params.repository, (replica) => adopt(replica, request.body, context.journal, context.flush)));
 }

@@ -5,7 +5,9 @@ import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import { REQUEST_ID_HEADER } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../context.ts';
 import { registerHealth } from './health.ts';
+import { registerPacks } from './packs.ts';
 import { registerReads } from './reads.ts';
+import { registerRepairs } from './repairs.ts';
 import { registerReplicas } from './replicas.ts';
 import { registerTransactions } from './transactions.ts';
 import { registerVote } from './vote.ts';
@@ -44,6 +46,8 @@ export function makeServer(context: ReplicaContext): App {
   app.setNotFoundHandler(async (_request, reply) => reply.code(404).send(new TrivetError('not_found').toJSON()));
   registerHealth(app, context);
   registerReplicas(app, context);
+  registerPacks(app, context);
+  registerRepairs(app, context);
   registerVote(app, context);
   registerTransactions(app, context);
   registerReads(app, context);

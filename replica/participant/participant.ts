@@ -84,6 +84,8 @@ export class Participant {
       signal.throwIfAborted();
       // A vote that came twice: the first one's objects must not be forgotten in their quarantine.
       if (replica.votes.has(header.transaction)) throw new TrivetError('unknown_transaction', { transaction: header.transaction, problem: 'it has voted already' });
+      // A repair has put another directory in the place of this one meanwhile.
+      if (replica.retired) throw new TrivetError('replica_busy', { repository: replica.id });
       replica.votes.set(header.transaction, {
         transaction: header.transaction,
         commands: header.commands,

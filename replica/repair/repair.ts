@@ -1,122 +1,216 @@
-import { Agent, request } from 'undici';
-import { Check } from 'typebox/value';
+import { Agent } from 'undici';
 import { TrivetError } from '@trivet/proto/errors.ts';
-import { RefsSnapshot, type RepairRequest, type ReplicaPosition } from '@trivet/proto/messages.ts';
-import { runGit } from '../git/process.ts';
+import type { Failpoint } from '@trivet/proto/failpoint.ts';
+import type { RepairAnswer, RepairProgress, RepairRequest } from '@trivet/proto/messages.ts';
+import { EMPTY_REFS_DIGEST } from '@trivet/proto/refs-digest.ts';
 import type { Journal } from '../participant/journal.ts';
 import type { Replica } from '../repository/replica.ts';
 import type { Replicas } from '../repository/replicas.ts';
-import { writeReplicaRecord } from '../repository/position-file.ts';
+import { removeSetAside, undoHalfSwap } from '../repository/set-aside.ts';
+import { Pace } from '../serve/pace.ts';
+import { bring } from './bring.ts';
+import { expectationOf, refuseWhilePromised, snapshotAt } from './expectation.ts';
+import { heal } from './heal.ts';
+import { RoundProgress } from './progress.ts';
+import { build, swapIn } from './rebuild.ts';
+import type { Brought, Round } from './round.ts';
+import { Source } from './source.ts';
+import type { Store } from './store.ts';
+import { takeOver } from './take-over.ts';
 
-const SNAPSHOT_DEADLINE_MS = 60_000;
+/** Connections to sources, over all repairs: a few for each that the controllers let run on one node. */
+const MAX_CONNECTIONS = 16;
+
+export interface RepairParts {
+  replicas: Replicas;
+  journal: Journal;
+  token: string;
+  failpoint: Failpoint;
+  /** Brings everything written to this node's file system to the disk. */
+  flush: () => Promise<void>;
+  /** Told after objects may have come to a replica's store. */
+  onAdded: (gitDir: string) => void;
+  /** Told after objects of a store may have gone or become others. */
+  onReplaced: (gitDir: string) => void;
+}
+
+interface Running {
+  progress: RoundProgress;
+  stop: AbortController;
+  over: Promise<unknown>;
+}
 
 /**
- * Makes a replica equal to another node's. The controller calls it in rounds: `objects` any number of times while
- * pushes go on, then `refs` once inside the repository's turn, when the source can't change any more.
+ * Makes a replica equal to another node's. The controller calls it in rounds: `objects` any number of times while pushes go
+ * on, then `refs` once inside the repository's turn, when the source can't change any more.
+ *
+ * At most one round of a replica runs on a node. A second one is refused, whoever asks: it may be a controller that was
+ * paused, lost its lease and has come back. What a round has brought stays when it is stopped, and the next one goes on there.
  */
 export class Repair {
-  readonly #replicas: Replicas;
-  readonly #journal: Journal;
-  readonly #token: string;
-  readonly #flush: () => Promise<void>;
-  readonly #onFetched: (gitDir: string) => void;
-  readonly #agent = new Agent({ connections: 4 });
+  readonly #parts: RepairParts;
+  readonly #agent = new Agent({ connections: MAX_CONNECTIONS, connect: { timeout: 2_000 } });
+  readonly #running = new Map<string, Running>();
+  /** By repository, which packs the last job that healed it has found sound. */
+  readonly #sound = new Map<string, { job: string; packs: Set<string> }>();
 
-  /**
-   * @param flush brings everything written to this node's file system to the disk
-   * @param onFetched told whenever git may have added packs to a replica's store
-   */
-  constructor(
-    replicas: Replicas, journal: Journal, token: string, flush: () => Promise<void>, onFetched: (gitDir: string) => void,
-  ) {
-    this.#replicas = replicas;
-    this.#journal = journal;
-    this.#token = token;
-    this.#flush = flush;
-    this.#onFetched = onFetched;
+  constructor(parts: RepairParts) {
+    this.#parts = parts;
   }
 
   /**
    * Runs one round.
-   * @returns where the replica stands afterwards
-   * @throws TrivetError replica_busy while a promise is held, git_failed, repair_failed
+   * @returns where the replica stands afterwards, and what the round brought
+   * @throws TrivetError replica_busy while a promise is held or another round runs; replica_ahead; replica_missing and
+   *   refs_unreadable when only `rebuild` can help; repair_failed, node_unreachable, git_failed, disk_failure
    */
-  async run(id: string, message: RepairRequest, signal: AbortSignal): Promise<ReplicaPosition> {
-    await this.#makeReadable(id, message);
-    return this.#replicas.use(id, async (replica) => {
-      refuseWhilePromised(replica);
-      const snapshot = await this.#snapshot(id, message.source, signal);
-      await this.#fetch(replica, message.source, snapshot, signal);
-      if (message.round === 'refs') await replica.exclusively(() => this.#takeOver(replica, snapshot));
-      return replica.position;
-    });
+  async run(id: string, message: RepairRequest, caller: AbortSignal): Promise<RepairAnswer> {
+    if (message.round === 'refs') expectationOf(message);
+    if (this.#running.has(id)) throw new TrivetError('replica_busy', { repository: id, repairedBy: this.#running.get(id)!.progress.now.job });
+    const { promise: over, resolve: end } = Promise.withResolvers<void>();
+    const running: Running = { progress: new RoundProgress(message.job), stop: new AbortController(), over };
+    this.#running.set(id, running);
+    const signal = AbortSignal.any([caller, running.stop.signal]);
+    try {
+      const { bytesPerSecond, job } = message;
+      const source = new Source({ url: message.source, repository: id, token: this.#parts.token, bytesPerSecond, agent: this.#agent, signal });
+      const pace = bytesPerSecond === undefined ? undefined : new Pace(bytesPerSecond);
+      return await this.#run(id, message, { job, source, pace, progress: running.progress, signal, flush: this.#parts.flush });
+    } finally {
+      this.#running.delete(id);
+      end();
+    }
+  }
+
+  /** How far the round is that runs; undefined when none does. */
+  progressOf(id: string): RepairProgress | undefined {
+    return this.#running.get(id)?.progress.now;
+  }
+
+  /** Whether a round of this replica runs. */
+  isRunning(id: string): boolean {
+    return this.#running.has(id);
+  }
+
+  /**
+   * The replica was admitted: what its repairs have set aside goes.
+   * @param job only what this job replaced
+   * @throws TrivetError replica_busy while a round runs
+   */
+  async discard(id: string, job?: string): Promise<void> {
+    if (this.#running.has(id)) throw new TrivetError('replica_busy', { repository: id, repairedBy: this.#running.get(id)!.progress.now.job });
+    this.#sound.delete(id);
+    await removeSetAside(this.#parts.replicas.gitDir(id), job);
+  }
+
+  /** Stops the round that runs for a replica, if any, and waits until it is over. */
+  async stop(id: string): Promise<void> {
+    const running = this.#running.get(id);
+    running?.stop.abort(new TrivetError('aborted', { repository: id }));
+    await running?.over;
   }
 
   async close(): Promise<void> {
+    await Promise.all([...this.#running.keys()].map((id) => this.stop(id)));
     await this.#agent.destroy();
   }
 
-  /** A replica that isn't here, or can't be read, is made anew. */
-  async #makeReadable(id: string, message: RepairRequest): Promise<void> {
-    try {
-      await this.#replicas.use(id, async () => {});
-    } catch (error) {
-      // The controller asks for a repair only when another replica is current, so what can't be read here holds
-      // nothing that isn't there too.
-      if (!(error instanceof TrivetError && (error.code === 'replica_missing' || error.code === 'refs_unreadable'))) throw error;
-      await this.#replicas.remove(id);
-      await this.#replicas.create(id, message.objectFormat, 'refs/heads/main');
-    }
-  }
-
-  async #takeOver(replica: Replica, snapshot: RefsSnapshot): Promise<void> {
-    refuseWhilePromised(replica);
-    await replica.refs.replaceAll(snapshot.head, snapshot.refs);
-    const { digest } = replica.refs;
-    if (digest !== snapshot.digest) throw new TrivetError('repair_failed', { repository: replica.id, expected: snapshot.digest, got: digest });
-    await writeReplicaRecord(replica.gitDir, { repository: replica.id, objectFormat: replica.objectFormat, generation: snapshot.generation, digest });
-    // On the disk before the journal says that earlier promises no longer count.
-    await this.#flush();
-    await this.#journal.append({ kind: 'restart', repository: replica.id }, true);
-    replica.adopt(snapshot.generation);
-    replica.recordedGeneration = snapshot.generation;
-  }
-
-  async #snapshot(id: string, source: string, signal: AbortSignal): Promise<RefsSnapshot> {
-    const response = await request(`${source}/repositories/${id}/refs`, {
-      dispatcher: this.#agent, signal, headers: { authorization: `Bearer ${this.#token}` },
-      headersTimeout: SNAPSHOT_DEADLINE_MS, bodyTimeout: SNAPSHOT_DEADLINE_MS,
+  async #run(id: string, message: RepairRequest, round: Round): Promise<RepairAnswer> {
+    const { replicas } = this.#parts;
+    // An earlier round may have failed between the two renames of a swap.
+    await undoHalfSwap(replicas.gitDir(id));
+    if (message.way === 'rebuild') return this.#rebuild(id, message, round);
+    await this.#look(id, message);
+    return replicas.use(id, async (replica) => {
+      refuseWhilePromised(replica);
+      replica.repairs += 1;
+      const brought = message.round === 'refs'
+        ? await this.#refs(replica, message, round)
+        : await this.#objects(replica, message, round);
+      return { ...replica.position, ...brought };
     });
-    const answer = await response.body.json();
-    if (response.statusCode !== 200 || !Check(RefsSnapshot, answer)) throw new TrivetError('repair_failed', { source, status: response.statusCode });
-    return answer;
   }
 
-  async #fetch(replica: Replica, source: string, snapshot: RefsSnapshot, signal: AbortSignal): Promise<void> {
-    const wanted = new Set(snapshot.refs.filter(([name, oid]) => replica.refs.get(name) !== oid).map(([, oid]) => oid));
-    if (wanted.size === 0) return;
+  /** A replica that has no directory gets an empty one: nothing can be lost, and there is something to fetch into. */
+  async #look(id: string, message: RepairRequest): Promise<void> {
+    const { replicas } = this.#parts;
     try {
-      await runGit(['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--no-auto-maintenance', '--stdin', `${source}/repositories/${replica.id}`], {
-        gitDir: replica.gitDir,
-        signal,
-        input: [...wanted].join('\n') + '\n',
-        env: {
-          // Through the environment, for everyone can read a command line.
-          GIT_CONFIG_COUNT: '2',
-          GIT_CONFIG_KEY_0: 'http.extraHeader',
-          GIT_CONFIG_VALUE_0: `Authorization: Bearer ${this.#token}`,
-          GIT_CONFIG_KEY_1: 'protocol.version',
-          GIT_CONFIG_VALUE_1: '2',
-        },
-      });
-    } finally {
-      // Even a fetch that failed may have left a pack.
-      this.#onFetched(replica.gitDir);
+      await replicas.look(id);
+    } catch (error) {
+      const isGone = error instanceof TrivetError && error.code === 'replica_missing' && error.fields['directoryOf'] === undefined;
+      if (!isGone || message.way !== 'fetch') throw error;
+      await replicas.create(id, message.objectFormat, 'refs/heads/main');
     }
   }
-}
 
-/** A promise is settled first: what it changes must not come over what is brought here. */
-function refuseWhilePromised(replica: Replica): void {
-  if (replica.promise !== undefined) throw new TrivetError('replica_busy', { repository: replica.id, holds: replica.promise.record.batch });
+  async #objects(replica: Replica, message: RepairRequest, round: Round): Promise<Brought> {
+    const store = this.#storeOf(replica);
+    const brought = message.way === 'heal'
+      ? await heal(store, round, this.#soundPacks(replica.id, message.job))
+      : await bring(store, await round.source.snapshot(), round);
+    // Before the turn, so that the flush inside it finds little to do.
+    if (brought.objects > 0) await round.flush();
+    return brought;
+  }
+
+  async #refs(replica: Replica, message: RepairRequest, round: Round): Promise<Brought> {
+    const expect = expectationOf(message);
+    const snapshot = await snapshotAt(round.source, expect);
+    const brought = await bring(this.#storeOf(replica), snapshot, round);
+    round.signal.throwIfAborted();
+    await takeOver(replica, snapshot, expect, this.#parts.journal, round.flush);
+    return brought;
+  }
+
+  async #rebuild(id: string, message: RepairRequest, round: Round): Promise<RepairAnswer> {
+    const { replicas, onReplaced } = this.#parts;
+    const gitDir = replicas.gitDir(id);
+    return this.#useIfReadable(id, async (replica) => {
+      if (replica !== undefined) refuseWhilePromised(replica);
+      const expect = message.round === 'refs' ? expectationOf(message) : undefined;
+      const snapshot = expect === undefined ? await round.source.snapshot() : await snapshotAt(round.source, expect);
+      const { directory, digest, brought } = await build(gitDir, message.objectFormat, snapshot, round);
+      if (expect === undefined) return { ...replica?.position ?? { generation: 0, digest: EMPTY_REFS_DIGEST }, ...brought };
+      if (digest !== expect.digest) throw new TrivetError('repair_failed', { repository: id, expected: expect, got: { digest } });
+      round.signal.throwIfAborted();
+      await swapIn(id, replica, { directory, objectFormat: message.objectFormat }, expect, round, this.#parts);
+      onReplaced(gitDir);
+      return { ...await replicas.use(id, async (swapped) => swapped.position), ...brought };
+    });
+  }
+
+  /** Keeps the replica open meanwhile, if it can be opened. */
+  async #useIfReadable<T>(id: string, action: (replica: Replica | undefined) => Promise<T>): Promise<T> {
+    const { replicas } = this.#parts;
+    try {
+      await replicas.look(id);
+      await replicas.use(id, async () => {});
+    } catch (error) {
+      if (!(error instanceof TrivetError && ['replica_missing', 'refs_unreadable'].includes(error.code))) throw error;
+      return action(undefined);
+    }
+    return replicas.use(id, action);
+  }
+
+  #soundPacks(id: string, job: string): Set<string> {
+    const known = this.#sound.get(id);
+    if (known?.job === job) return known.packs;
+    const packs = new Set<string>();
+    this.#sound.set(id, { job, packs });
+    return packs;
+  }
+
+  #storeOf(replica: Replica): Store {
+    const { onAdded, onReplaced } = this.#parts;
+    const { gitDir, objectFormat, refs } = replica;
+    return {
+      gitDir,
+      objectFormat,
+      head: () => refs.head,
+      tips: () => refs.entries().map(([, oid]) => oid),
+      alone: (move) => replica.exclusively(move),
+      added: () => onAdded(gitDir),
+      replaced: () => onReplaced(gitDir),
+    };
+  }
 }

@@ -10,6 +10,16 @@ export function quarantineDirectory(gitDir: string, transaction: string): string
   return join(quarantineRoot(gitDir), transaction);
 }
 
+/** Where packs that a repair brings are kept until they are whole and checked; what a broken one left is gone on with. */
+export function incomingDirectory(gitDir: string): string {
+  return join(gitDir, 'incoming');
+}
+
+/** Where a repair puts what it replaces in a store, one directory for each job. */
+export function damagedRoot(gitDir: string): string {
+  return join(gitDir, 'damaged');
+}
+
 /** fsync of a file or a directory. */
 export async function syncPath(path: string): Promise<void> {
   const file = await open(path, 'r');

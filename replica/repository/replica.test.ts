@@ -13,10 +13,12 @@ test('generations only rise', async (t) => {
   t.like(replica.position, { generation: 7, digest: replica.refs.digest });
 });
 
-test('a repair may take a replica to any generation', async (t) => {
+test('a repair may leave a replica at its generation or take it to a higher one, never to a lower', async (t) => {
   const replica = await replicaAt(t, 9);
-  replica.adopt(4);
-  t.is(replica.generation, 4);
+  t.throws(() => replica.adopt(8), { message: /would overwrite/ });
+  replica.adopt(9);
+  replica.adopt(12);
+  t.is(replica.generation, 12);
 });
 
 for (const move of ['advance', 'adopt'] as const) {

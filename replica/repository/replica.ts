@@ -43,6 +43,10 @@ export class Replica {
   readonly refs: Refs;
   readonly votes = new Map<string, Vote>();
   promise: HeldPromise | undefined;
+  /** Its directory has another place, or is gone: whoever still holds this object must change nothing any more. */
+  retired = false;
+  /** How many rounds of repair have begun to change its files. */
+  repairs = 0;
   /** The generation in the record beside git's files. */
   recordedGeneration: number;
   readonly #clock: Clock;
@@ -88,8 +92,9 @@ export class Replica {
     for (const wake of this.#waiters) wake();
   }
 
-  /** Takes the generation that goes with refs brought over by a repair, whichever it is. */
+  /** Takes the generation that goes with refs brought over by a repair: the same one or a higher. */
   adopt(generation: number): void {
+    if (generation < this.#generation) throw new Error(`generation ${generation} would overwrite ${this.#generation}`);
     this.#generation = generation;
     for (const wake of this.#waiters) wake();
   }

@@ -1,13 +1,14 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { isId } from '@trivet/proto/id.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import { RefStore } from '../refs/ref-store.ts';
 import { createBareRepository } from '../serve/repository-config.ts';
-import { readReplicaRecord, writeReplicaRecord } from './position-file.ts';
+import { readReplicaRecord, writeReplicaRecord, type ReplicaRecord } from './position-file.ts';
 import { Replica } from './replica.ts';
 import { quarantineRoot, syncPath } from './layout.ts';
+import { removeAbandoned, removeSetAside, undoHalfSwap } from './set-aside.ts';
 
 /**
  * All replicas on this node's disk: `repositories/<last two digits of the id>/<id>.git` (the first ones are a time stamp).
@@ -51,23 +52,24 @@ export class Replicas {
 
   /** @throws TrivetError replica_missing, refs_unreadable */
   async #get(id: string): Promise<Replica> {
-    let opening = this.#open.get(id);
-    if (opening !== undefined) {
+    for (;;) {
+      const isNew = !this.#open.has(id);
+      const opening = this.#open.get(id) ?? this.#load(id);
       // Most recently used last, so that the oldest comes first when there are too many.
       this.#open.delete(id);
       this.#open.set(id, opening);
-      return opening;
+      try {
+        const replica = await opening;
+        // Forgotten while it was read: another directory may have its place by now, so it is read again.
+        if (this.#open.get(id) !== opening) continue;
+        this.#opened.set(id, replica);
+        if (isNew && this.#open.size > this.#maxOpen) await this.#closeSurplus();
+        return replica;
+      } catch (error) {
+        if (this.#open.get(id) === opening) this.#open.delete(id);
+        throw error;
+      }
     }
-    opening = this.#load(id);
-    this.#open.set(id, opening);
-    try {
-      this.#opened.set(id, await opening);
-    } catch (error) {
-      this.#open.delete(id);
-      throw error;
-    }
-    if (this.#open.size > this.#maxOpen) await this.#closeSurplus();
-    return opening;
   }
 
   /** Uses a replica for as long as `action` runs; it stays open meanwhile. */
@@ -94,33 +96,75 @@ export class Replicas {
     await syncPath(gitDir);
   }
 
-  /** Takes a replica off the disk. It disappears at once; the files go afterwards. */
+  /** Takes a replica off the disk, and what repairs left beside it. It disappears at once; the files go afterwards. */
   async remove(id: string): Promise<void> {
     const gitDir = this.gitDir(id);
     const replica = this.#opened.get(id);
     const doomed = `${gitDir}.removed-${process.hrtime.bigint()}`;
     const moveAway = async () => {
-      this.#forget(id);
-      for (const vote of replica?.votes.values() ?? []) await vote.quarantine.discard();
-      replica?.votes.clear();
+      await this.retire(id);
       await rename(gitDir, doomed).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
     };
     await (replica === undefined ? moveAway() : replica.exclusively(moveAway));
     await rm(doomed, { recursive: true, force: true });
+    await removeSetAside(gitDir);
   }
 
-  /** Takes away what a crash left of replicas that were being made or removed. */
+  /**
+   * Forgets a replica whose directory gets another place or is gone: its votes end, and the next use reads the disk. Call
+   * it inside `exclusively` when the replica is open.
+   */
+  async retire(id: string): Promise<void> {
+    const replica = this.#opened.get(id);
+    this.#forget(id);
+    if (replica === undefined) return;
+    replica.retired = true;
+    const votes = [...replica.votes.values()];
+    replica.votes.clear();
+    for (const vote of votes) await vote.quarantine.discard();
+  }
+
+  /**
+   * Looks whether the disk still has a replica, which may have gone under a running node. What memory holds of one that
+   * has gone is forgotten.
+   * @returns its record; undefined when that can't be read
+   * @throws TrivetError replica_missing, also when the directory is another repository's
+   */
+  async look(id: string): Promise<ReplicaRecord | undefined> {
+    const gitDir = this.gitDir(id);
+    const isThere = await hasDirectory(gitDir);
+    const record = isThere ? await readReplicaRecord(gitDir) : undefined;
+    if (isThere && (record === undefined || record.repository === id)) return record;
+    await this.retire(id);
+    throw new TrivetError('replica_missing', { repository: id, ...(record && { directoryOf: record.repository }) });
+  }
+
+  /**
+   * Brings the directories in order after a crash, before anything is opened: what was being made or removed goes, a swap
+   * that stopped half-way is undone. What a repair can go on with stays.
+   */
   async removeLeftovers(): Promise<void> {
     for (const shard of await readdirOrEmpty(this.#root)) {
-      for (const name of await readdirOrEmpty(join(this.#root, shard))) {
-        if (name.startsWith('.creating-') || name.includes('.git.removed-')) await rm(join(this.#root, shard, name), { recursive: true, force: true });
+      const directory = join(this.#root, shard);
+      const names = await readdirOrEmpty(directory);
+      for (const name of names) {
+        if (name.startsWith('.creating-') || name.includes('.git.removed-')) await rm(join(directory, name), { recursive: true, force: true });
       }
+      for (const id of new Set(names.filter((name) => name.includes('.git.replaced-')).map((name) => name.slice(0, name.indexOf('.'))))) {
+        await undoHalfSwap(join(directory, `${id}.git`));
+      }
+      await removeAbandoned(directory, Date.now());
     }
   }
 
-  /** Writes down where every replica stands that has moved since it was last written down. */
+  /**
+   * Writes down where every replica stands that has moved since it was last written down. One whose directory is gone has
+   * nothing to lose; it is found missing when it is looked at.
+   */
   async saveRecords(): Promise<void> {
-    for (const replica of [...this.#opened.values()]) await saveRecord(replica);
+    for (const replica of [...this.#opened.values()]) {
+      await saveRecord(replica).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
+    }
   }
 
   /** Forgets what is in memory, so that the next use reads the disk again. */
@@ -166,7 +210,8 @@ export class Replicas {
   }
 }
 
-async function saveRecord(replica: Replica): Promise<void> {
+/** Writes down where a replica stands, if it has moved since that was done. */
+export async function saveRecord(replica: Replica): Promise<void> {
   const { generation, digest } = replica.position;
   if (replica.recordedGeneration === generation) return;
   await writeReplicaRecord(replica.gitDir, { repository: replica.id, objectFormat: replica.objectFormat, generation, digest });
@@ -176,6 +221,15 @@ async function saveRecord(replica: Replica): Promise<void> {
 /** Removes what a killed process left of votes in this replica. */
 export async function removeQuarantines(gitDir: string): Promise<void> {
   await rm(quarantineRoot(gitDir), { recursive: true, force: true });
+}
+
+async function hasDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw new TrivetError('disk_failure', { operation: 'look at a repository' }, { cause: error });
+  }
 }
 
 async function readdirOrEmpty(path: string): Promise<string[]> {

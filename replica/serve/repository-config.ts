@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { isRefName } from '@trivet/proto/ref-name.ts';
@@ -53,14 +53,13 @@ export async function createBareRepository(gitDir: string, objectFormat: ObjectF
   if (!isRefName(head)) throw new TrivetError('bad_request', { head });
   const parent = dirname(gitDir);
   const unfinished = join(parent, `.creating-${randomBytes(8).toString('hex')}`);
-  const directories = ['', 'objects', 'objects/info', 'objects/pack', 'refs', 'refs/heads', 'refs/tags'];
   try {
-    for (const directory of directories) await mkdir(join(unfinished, directory));
+    for (const directory of DIRECTORIES) await mkdir(join(unfinished, directory));
     await Promise.all([
       writeDurably(join(unfinished, 'HEAD'), `ref: ${head}\n`),
       writeDurably(join(unfinished, 'config'), configText(objectFormat)),
     ]);
-    await Promise.all(directories.map((directory) => syncPath(join(unfinished, directory))));
+    await Promise.all(DIRECTORIES.map((directory) => syncPath(join(unfinished, directory))));
     await rename(unfinished, gitDir);
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
@@ -70,6 +69,39 @@ export async function createBareRepository(gitDir: string, objectFormat: ObjectF
     throw error;
   }
   await syncPath(parent);
+}
+
+/**
+ * Puts back what git needs to take a directory for a repository and somebody has taken away or changed: directories, the
+ * configuration, HEAD. Refs and objects stay as they are.
+ * @param head what HEAD points at when there is none
+ * @throws TrivetError disk_failure
+ */
+export async function restoreLayout(gitDir: string, objectFormat: ObjectFormat, head: string): Promise<void> {
+  const wanted = configText(objectFormat);
+  try {
+    for (const directory of DIRECTORIES) await mkdir(join(gitDir, directory), { recursive: true });
+    if (await textOf(join(gitDir, 'config')) !== wanted) await replaceDurably(join(gitDir, 'config'), wanted);
+    if (await textOf(join(gitDir, 'HEAD')) === undefined) await replaceDurably(join(gitDir, 'HEAD'), `ref: ${head}\n`);
+  } catch (cause) {
+    throw new TrivetError('disk_failure', { operation: 'restore the layout of a repository' }, { cause });
+  }
+}
+
+const DIRECTORIES = ['', 'objects', 'objects/info', 'objects/pack', 'refs', 'refs/heads', 'refs/tags'];
+
+async function textOf(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+}
+
+async function replaceDurably(path: string, text: string): Promise<void> {
+  await rm(`${path}.new`, { force: true });
+  await writeDurably(`${path}.new`, text);
+  await rename(`${path}.new`, path);
+  await syncPath(dirname(path));
 }
 
 function configText(objectFormat: ObjectFormat): string {

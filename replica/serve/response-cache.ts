@@ -35,6 +35,8 @@ export class ResponseCache {
   readonly #entries = new Map<string, number>();
   readonly #writing = new Set<string>();
   readonly #seen = new Set<string>();
+  /** How often a repository's answers were forgotten: a part of their keys. */
+  readonly #epochs = new Map<string, number>();
   #bytes = 0;
 
   /** @param directory emptied: what an earlier process kept can't be trusted to be whole */
@@ -48,6 +50,19 @@ export class ResponseCache {
   /** Bytes of the answers kept. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** The key of an answer, or undefined when the request isn't a clone that is complete in itself. */
+  key(gitDir: string, refsDigest: string, gitProtocol: string | undefined, body: Buffer, packets: readonly RequestPacket[]): string | undefined {
+    return cacheKey(`${gitDir}#${this.#epochs.get(gitDir) ?? 0}`, refsDigest, gitProtocol, body, packets);
+  }
+
+  /**
+   * What was answered from this repository so far is not given again, nor is what is being answered now: its objects were
+   * damaged. The files go when room is needed.
+   */
+  forget(gitDir: string): void {
+    this.#epochs.set(gitDir, (this.#epochs.get(gitDir) ?? 0) + 1);
   }
 
   /**

@@ -5,7 +5,7 @@ import { answerLsRefs, parseLsRefs } from './ls-refs.ts';
 import { protocolVersion } from './protocol-version.ts';
 import { packetText, requestPackets, type RequestPacket } from './request-packets.ts';
 import { isErrorAnswer, uploadPackFault } from './upload-pack-fault.ts';
-import { cacheKey, type ResponseCache } from './response-cache.ts';
+import type { ResponseCache } from './response-cache.ts';
 import type { Served } from './served.ts';
 import type { UploadPackLimiter } from './upload-pack-limiter.ts';
 
@@ -50,7 +50,7 @@ export async function uploadPack(request: UploadPackRequest): Promise<UploadPack
   const fromMemory = await answerFromMemory(request, packets);
   if (fromMemory !== undefined) return { stream: streamOf(fromMemory), done: Promise.resolve({ ok: true }) };
   const { served, cache } = request;
-  const key = cache && cacheKey(served.gitDir, served.refs.digest, request.gitProtocol, request.body, packets);
+  const key = cache?.key(served.gitDir, served.refs.digest, request.gitProtocol, request.body, packets);
   return cache === undefined || key === undefined ? answerInTurn(request) : cache.answer(key, () => answerInTurn(request));
 }
 
