@@ -88,7 +88,8 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const nodes = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), events);
   const turns = new Turns<VotedTransaction>(turnLock, config.deadlines.turnMs);
   const failpoint = makeFailpoint(config.failpoints);
-  const ports = makePorts({ repositories, replicas, decisions, nodes, clock: systemClock, newId, failpoint, onMark: () => reconcile.poke() });
+  const boot = newId();
+  const ports = makePorts({ repositories, replicas, decisions, nodes, clock: systemClock, newId, random: Math.random, coordinator: boot, failpoint, onMark: () => reconcile.poke() });
   const coordinator = new Coordinator({ nodes, ports, turns, deadlines: config.deadlines, limits: config.limits, events });
   const metrics: ControllerMetrics = makeMetrics(config.controller, { voting: () => coordinator.voting, waiting: () => turns.waiting });
   const onFound = (repository: string, node: string, kind: string, detail: string) => events.found(repository, node, kind, detail);

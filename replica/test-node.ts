@@ -138,7 +138,7 @@ export class TestRepository {
     for (const { context: { participant, replicas } } of nodes) {
       await replicas.use(this.id, async (replica) => {
         await participant.vote(replica, header, streamOf(pack), new AbortController().signal);
-        await participant.prepare(replica, { batch, transactions: [header.transaction], generation: this.#generation });
+        await participant.prepare(replica, { batch, transactions: [header.transaction], generation: this.#generation, coordinator: '0'.repeat(32) });
         await participant.commit(replica, batch);
       });
     }

@@ -41,9 +41,9 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
 
     app.post('/internal/settle', { schema: { body: SettleRequest } }, async (request): Promise<SettleAnswer> => {
       const { node, repository, batch, transactions } = request.body;
-      const outcome = await context.decisions.settle({ repository, batch, transactions });
-      context.events.settled(repository, batch, node, outcome);
-      return { outcome };
+      const settled = await context.decisions.settle({ repository, batch, transactions });
+      context.events.settled(repository, batch, node, settled.outcome);
+      return settled;
     });
   });
 }

@@ -7,7 +7,7 @@ import { ERRORS, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import {
   GENERATION_HEADER, NodeStatus, PrepareAnswer, PromiseListing, RefsSnapshot, RepairAnswer, RepairProgress, REQUEST_ID_HEADER,
   ReplicaListing, ReplicaPosition, VerifyAnswer, VoteAnswer,
-  type AbortRequest, type AdoptRequest, type CreateReplicaRequest, type PrepareRequest, type RepairRequest,
+  type AbortRequest, type AdoptRequest, type CommitRequest, type CreateReplicaRequest, type PrepareRequest, type RepairRequest,
 } from '@trivet/proto/messages.ts';
 
 /** Connections to one node at once; more requests than that wait for one to come free. */
@@ -69,8 +69,8 @@ export class NodeClient {
     return this.#call('POST', `/repositories/${repository}/prepare`, prepareAnswer, { json: message, deadlineMs });
   }
 
-  commit(repository: string, batch: string, deadlineMs: number): Promise<ReplicaPosition> {
-    return this.#call('POST', `/repositories/${repository}/commit`, position, { json: { batch }, deadlineMs });
+  commit(repository: string, message: CommitRequest, deadlineMs: number): Promise<ReplicaPosition> {
+    return this.#call('POST', `/repositories/${repository}/commit`, position, { json: message, deadlineMs });
   }
 
   async abort(repository: string, message: AbortRequest): Promise<void> {

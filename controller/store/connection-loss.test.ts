@@ -7,7 +7,7 @@ import { attempt } from './failure.ts';
 import { RepairJobs } from './jobs.ts';
 import { Nodes } from './nodes.ts';
 import { Repositories } from './repositories.ts';
-import { mariadbPid, mariadbTest, seed, sqliteTest, step, storeTest } from './stores-under-test.ts';
+import { digestOf, mariadbPid, mariadbTest, seed, sqliteTest, step, storeTest } from './stores-under-test.ts';
 
 /** As the client says it: behind the byte for a query. READ COMMITTED is not meant. */
 const COMMIT = '\x03COMMIT';
@@ -62,7 +62,7 @@ for (const [where, code, outcome] of [
     const decision = step(repository, 0);
     await t.throwsAsync(new Decisions(db, 'c1').commit(decision), { code });
     t.is(await new Decisions(direct, 'c2').outcome(decision.transactions), outcome);
-    t.is(await new Decisions(direct, 'c2').settle(decision), 'abort');
+    t.deepEqual(await new Decisions(direct, 'c2').settle(decision), { outcome: 'abort' });
     await db.close();
   });
 }
@@ -76,7 +76,7 @@ for (const fate of ['cut', 'silent'] as const) {
     const db = await openDatabase(cut.url, { deadlineMs: 500 });
     const decision = step(repository, 0);
     await t.throwsAsync(new Decisions(db, 'c1').commit(decision), { code: 'outcome_unknown' });
-    t.is(await new Decisions(direct, 'c2').settle(decision), 'commit');
+    t.deepEqual(await new Decisions(direct, 'c2').settle(decision), { outcome: 'commit', after: { generation: 1, digest: digestOf(1) } });
     await db.close();
   });
 }

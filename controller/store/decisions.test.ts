@@ -1,6 +1,6 @@
 import { newId } from '@trivet/proto/id.ts';
 import type { Database } from './database.ts';
-import { Decisions } from './decisions.ts';
+import { Decisions, type Settled } from './decisions.ts';
 import { Outbox } from './outbox.ts';
 import { RepairJobs } from './jobs.ts';
 import { Replicas } from './replicas.ts';
@@ -83,7 +83,7 @@ storeTest('a transaction that is decided already refuses its whole batch', async
   const repository = await seed(db);
   const decisions = new Decisions(db, 'c1');
   const decision = step(repository, 0);
-  t.is(await decisions.settle(decision), 'abort');
+  t.deepEqual(await decisions.settle(decision), { outcome: 'abort' });
   const late = { ...decision, transactions: [newId(), ...decision.transactions] };
   t.is(await decisions.commit(late), 'refused');
   t.is(await decisions.outcome([late.transactions[0]!]), undefined);
@@ -120,7 +120,7 @@ storeTest('settling an unknown batch aborts it, again and again, and its commit 
   const repository = await seed(db);
   const decision = { ...step(repository, 0), transactions: [newId(), newId()] };
   const decisions = new Decisions(db, 'c1');
-  t.deepEqual(await Promise.all([1, 2, 3].map(() => decisions.settle(decision))), ['abort', 'abort', 'abort']);
+  t.deepEqual(await Promise.all([1, 2, 3].map(() => decisions.settle(decision))), Array(3).fill({ outcome: 'abort' }));
   t.is(await decisions.outcome(decision.transactions), 'abort');
   t.is(await decisions.commit(decision), 'refused');
 });
@@ -131,8 +131,8 @@ storeTest('settling a committed batch answers commit', async (t, store) => {
   const decision = { ...step(repository, 0), transactions: [newId(), newId()] };
   const decisions = new Decisions(db, 'c1');
   await decisions.commit(decision);
-  t.is(await decisions.settle(decision), 'commit');
-  t.is(await decisions.settle({ ...decision, transactions: decision.transactions.slice(1) }), 'commit');
+  t.deepEqual(await decisions.settle(decision), { outcome: 'commit', after: { generation: 1, digest: digestOf(1) } });
+  t.deepEqual(await decisions.settle({ ...decision, transactions: decision.transactions.slice(1) }), { outcome: 'commit', after: { generation: 1, digest: digestOf(1) } });
 });
 
 storeTest('a batch is aborted when one of its transactions was committed in another batch', async (t, store) => {
@@ -141,7 +141,7 @@ storeTest('a batch is aborted when one of its transactions was committed in anot
   const decisions = new Decisions(db, 'c1');
   const first = { ...step(repository, 0), transactions: [newId(), newId()] };
   await decisions.commit({ ...step(repository, 0), transactions: first.transactions.slice(0, 1) });
-  t.is(await decisions.settle(first), 'abort');
+  t.deepEqual(await decisions.settle(first), { outcome: 'abort' });
   t.is(await decisions.outcome(first.transactions), 'abort');
 });
 
@@ -157,8 +157,9 @@ storeTest('when settling races a commit, there is one outcome', async (t, store)
     const [committed, settled] = i % 3 === 0
       ? (await Promise.all(race.reverse().map((start) => start()))).reverse()
       : await Promise.all(race.map((start) => start()));
-    t.is(settled, committed === 'committed' ? 'commit' : 'abort');
-    t.is(await decisions.outcome(decision.transactions), settled as 'commit' | 'abort');
+    const { outcome } = settled as Settled;
+    t.is(outcome, committed === 'committed' ? 'commit' : 'abort');
+    t.is(await decisions.outcome(decision.transactions), outcome);
     if (committed === 'committed') generation++;
   }
 });
@@ -168,18 +169,18 @@ for (const [end, expected] of [['commits', 'commit'], ['rolls back', 'abort']] a
     const db = await store.open();
     const repository = await seed(db);
     const { batch, transactions } = step(repository, 0);
-    let settling: Promise<string> | undefined;
+    let settling: Promise<Settled> | undefined;
     const underWay = db.sql.transaction(async (statements) => {
       await statements.run(
-        `INSERT INTO transactions (id, batch, repository_id, outcome, generation, decided_by, decided_at)
-         VALUES (?, ?, ?, 'commit', 1, 'c2', ?)`, [transactions[0]!, batch, repository.id, new Date()],
+        `INSERT INTO transactions (id, batch, repository_id, outcome, generation, digest, decided_by, decided_at)
+         VALUES (?, ?, ?, 'commit', 1, ?, 'c2', ?)`, [transactions[0]!, batch, repository.id, digestOf(1), new Date()],
       );
       settling = new Decisions(db, 'c1').settle({ repository: repository.id, batch, transactions });
-      await untilBlocked(db, settling);
+      await untilBlocked(db, settling!);
       if (end === 'rolls back') throw new Error('rolled back by the test');
     });
     if (end === 'commits') await underWay;
     else await t.throwsAsync(underWay);
-    t.is(await settling, expected);
+    t.is((await settling)!.outcome, expected);
   });
 }

@@ -1,3 +1,4 @@
+import { EMPTY_REFS_DIGEST } from '@trivet/proto/refs-digest.ts';
 import type { Database } from './database.ts';
 import { attempt, classify } from './failure.ts';
 import { closeJobs, openJobs } from './open-jobs.ts';
@@ -17,6 +18,9 @@ export interface CommitDecision {
   /** What the world is told of afterwards. */
   events?: { kind: string; payload: object }[];
 }
+
+/** How a batch ended, and what its commit made of the repository. */
+export type Settled = { outcome: 'commit'; after: { generation: number; digest: string } } | { outcome: 'abort' };
 
 /**
  * The decisions: the only truth about a transaction. A transaction id enters the table once, with the outcome of
@@ -60,24 +64,25 @@ export class Decisions {
 
   /**
    * Decides a batch whose coordinator hasn't been heard of: abort, unless it is committed already.
-   * It returns `abort` only when this batch can never be committed: each of its transactions then has a durable
+   * It answers `abort` only when this batch can never be committed: each of its transactions then has a durable
    * decision other than the commit of this batch, and a slow coordinator fails on their unique keys.
    * Throws `store_unavailable` when neither is known; asking again does no harm.
    */
-  async settle(input: { repository: string; batch: string; transactions: string[] }): Promise<Outcome> {
+  async settle(input: { repository: string; batch: string; transactions: string[] }): Promise<Settled> {
     const { repository, batch, transactions } = input;
     if (transactions.length === 0) throw new TypeError('a batch has at least one transaction');
     return attempt(async () => {
       // A duplicate means that another decision was recorded meanwhile, so each round leaves fewer to insert.
       for (let round = 0; round <= transactions.length; round++) {
         const decided = await this.#read(this.#db.sql, transactions);
-        if (decided.some((row) => row['outcome'] === 'commit' && row['batch'] === batch)) return 'commit';
+        const committed = decided.find((row) => row['outcome'] === 'commit' && row['batch'] === batch);
+        if (committed !== undefined) return { outcome: 'commit', after: positionOf(committed) };
         const ids = new Set(decided.map((row) => row['id']));
         const open = transactions.filter((id) => !ids.has(id));
         try {
           const aborted = { repository, batch, transactions: open };
           if (open.length > 0) await this.#insert(this.#db.sql, aborted, 'abort', null);
-          return 'abort';
+          return { outcome: 'abort' };
         } catch (error) {
           if (classify(error) !== 'duplicate') throw error;
         }
@@ -95,6 +100,13 @@ export class Decisions {
     const decided = await attempt(() => this.#read(this.#db.sql, transactions));
     if (decided.some((row) => row['outcome'] === 'abort')) return 'abort';
     return decided.length === transactions.length ? 'commit' : undefined;
+  }
+
+  /** Those of these transactions that have a decision already, and which. Decides nothing. */
+  async decided(transactions: string[]): Promise<Map<string, Outcome>> {
+    if (transactions.length === 0) return new Map();
+    const rows = await attempt(() => this.#read(this.#db.sql, transactions));
+    return new Map(rows.map((row) => [String(row['id']), row['outcome'] as Outcome]));
   }
 
   async get(id: string): Promise<Decision | undefined> {
@@ -125,7 +137,7 @@ export class Decisions {
       [after.generation, after.digest, after.head, repository, before.generation, before.digest],
     );
     if (moved === 0 || after.generation <= before.generation) throw new Refused();
-    await this.#insert(statements, decision, 'commit', after.generation);
+    await this.#insert(statements, decision, 'commit', after);
     await moveReplicas(statements, decision);
     await insertEvents(statements, decision);
   }
@@ -134,14 +146,14 @@ export class Decisions {
     statements: Statements,
     of: { repository: string; batch: string; transactions: string[] },
     outcome: Outcome,
-    generation: number | null,
+    after: { generation: number; digest: string } | null,
   ): Promise<void> {
     const now = new Date();
     // Sorted: two that insert the same ids in different orders would wait for each other.
     const rows = [...of.transactions].sort().map((id) => (
-      [id, of.batch, of.repository, outcome, generation, this.#controller, now]));
+      [id, of.batch, of.repository, outcome, after?.generation ?? null, after?.digest ?? null, this.#controller, now]));
     await statements.run(
-      `INSERT INTO transactions (id, batch, repository_id, outcome, generation, decided_by, decided_at)
+      `INSERT INTO transactions (id, batch, repository_id, outcome, generation, digest, decided_by, decided_at)
        VALUES ${rows.map((row) => `(${placeholders(row.length)})`).join(', ')}`,
       rows.flat(),
     );
@@ -149,7 +161,7 @@ export class Decisions {
 
   #read(statements: Statements, transactions: readonly string[]): Promise<Row[]> {
     return statements.all(
-      `SELECT id, batch, outcome FROM transactions WHERE id IN (${placeholders(transactions.length)})`,
+      `SELECT id, batch, outcome, generation, digest FROM transactions WHERE id IN (${placeholders(transactions.length)})`,
       transactions,
     );
   }
@@ -169,6 +181,11 @@ function toDecision(row: Row): Decision {
     decidedBy: String(row['decided_by']),
     decidedAt: toDate(row['decided_at']),
   };
+}
+
+/** Decisions from before digests were recorded equal no promise: a node then drops its own, and is repaired. */
+function positionOf(row: Row): { generation: number; digest: string } {
+  return { generation: Number(row['generation']), digest: row['digest'] === null ? EMPTY_REFS_DIGEST : String(row['digest']) };
 }
 
 /** Rolls the SQL transaction back. */

@@ -1,8 +1,9 @@
 import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
-import type { PrepareAnswer, PrepareRequest, ReplicaPosition } from '@trivet/proto/messages.ts';
+import type { CommitRequest, PrepareAnswer, PrepareRequest, ReplicaPosition } from '@trivet/proto/messages.ts';
 import { OK, type Verdict } from '@trivet/proto/vote.ts';
 import type { Deadlines } from '../config.ts';
+import type { Settled } from '../store/decisions.ts';
 import type { Route } from '../store/rows.ts';
 import type { TransactionEvents, VotedTransaction } from './coordinator.ts';
 import { startBatch, step, type Agreed, type BatchEffect, type BatchEvent, type BatchResult, type BatchState } from './machine.ts';
@@ -18,7 +19,7 @@ export type BatchOutcome =
 export interface BatchPorts {
   route(repository: string): Promise<Route | undefined>;
   prepare(repository: string, node: string, message: PrepareRequest, deadlineMs: number): Promise<PrepareAnswer>;
-  commit(repository: string, node: string, batch: string, deadlineMs: number): Promise<ReplicaPosition>;
+  commit(repository: string, node: string, message: CommitRequest, deadlineMs: number): Promise<ReplicaPosition>;
   /** Undoes a promise; not waited for, since a node that doesn't hear it asks by itself. */
   abort(repository: string, node: string, batch: string): void;
   /** Forgets votes; not waited for. */
@@ -29,7 +30,13 @@ export interface BatchPorts {
     promised: readonly string[]; events: readonly { kind: string; payload: object }[];
   }): Promise<'committed' | 'refused'>;
   /** Learns or forces the outcome of a decision whose answer was lost. */
-  settle(input: { repository: string; batch: string; transactions: readonly string[] }): Promise<'commit' | 'abort'>;
+  settle(input: { repository: string; batch: string; transactions: readonly string[] }): Promise<Settled>;
+  /** Those of these transactions that have a decision already, and which. */
+  decided(transactions: readonly string[]): Promise<ReadonlyMap<string, 'commit' | 'abort'>>;
+  /** From 0 to 1. */
+  random(): number;
+  /** Names this process to the nodes. */
+  readonly coordinator: string;
   mark(repository: string, nodes: readonly string[], state: 'outdated' | 'diverged', reason: string): Promise<void>;
   clock: Clock;
   /** An id for a transaction or a batch. */
@@ -98,7 +105,7 @@ export class BatchRun {
           break;
         case 'start-grace': this.#startGrace(effect.phase); break;
         case 'decide': this.#endPhase('prepare'); await this.#decide(context, effect.agreed); break;
-        case 'commit': this.#endPhase('decide'); this.#commit(context, effect.nodes); break;
+        case 'commit': this.#endPhase('decide'); this.#commit(context, effect); break;
         case 'abort': for (const node of effect.nodes) this.#ports.abort(context.route.repository.id, node, context.batch); break;
         case 'mark': await this.#mark(context, effect); break;
         case 'finish':
@@ -115,7 +122,7 @@ export class BatchRun {
   #prepare(context: RunContext, nodes: readonly string[]): void {
     this.#phaseStartedAt = this.#ports.clock.elapsed();
     const { repository } = context.route;
-    const message = { batch: context.batch, transactions: context.transactions, generation: repository.generation };
+    const message = { batch: context.batch, transactions: context.transactions, generation: repository.generation, coordinator: this.#ports.coordinator };
     for (const node of nodes) {
       this.#ports.prepare(repository.id, node, message, this.#deadlines.prepareMs).then(
         (answer) => this.#feed(context, { type: 'prepared', node, answer }),
@@ -124,9 +131,10 @@ export class BatchRun {
     }
   }
 
-  #commit(context: RunContext, nodes: readonly string[]): void {
+  #commit(context: RunContext, { nodes, after }: BatchEffect & { type: 'commit' }): void {
+    const message = { batch: context.batch, after };
     for (const node of nodes) {
-      this.#ports.commit(context.route.repository.id, node, context.batch, this.#deadlines.commitMs).then(
+      this.#ports.commit(context.route.repository.id, node, message, this.#deadlines.commitMs).then(
         (position) => this.#feed(context, { type: 'committed', node, position }),
         () => this.#feed(context, { type: 'commit-failed', node }),
       );
@@ -166,7 +174,7 @@ export class BatchRun {
     const deadline = this.#ports.clock.elapsed() + this.#deadlines.decideMs;
     while (this.#ports.clock.elapsed() < deadline) {
       try {
-        const outcome = await this.#ports.settle({ repository: context.route.repository.id, batch: context.batch, transactions: context.transactions });
+        const { outcome } = await this.#ports.settle({ repository: context.route.repository.id, batch: context.batch, transactions: context.transactions });
         return outcome === 'commit' ? 'committed' : 'refused';
       } catch {
         await this.#ports.clock.sleep(SETTLE_RETRY_MS);

@@ -201,20 +201,33 @@ export class Coordinator {
     });
   }
 
-  /** Runs the batch again while what stood in its way is expected to pass: another promise, a commit in flight. */
+  /**
+   * Runs the batch again while what stood in its way is expected to pass: another promise, a commit in flight. Who was
+   * decided by somebody else meanwhile, such as a node that asked too early, can't be decided again and is left out.
+   */
   async #withRetries(repository: string, entries: readonly VotedTransaction[]): Promise<BatchOutcome[]> {
     const { clock } = this.#ports;
     const deadline = clock.elapsed() + this.#deadlines.turnMs;
+    const settled = new Map<VotedTransaction, BatchOutcome>();
+    let open = [...entries];
     for (let attempt = 0; ; attempt++) {
       const batch = this.#ports.newId();
       const run = new BatchRun(this.#ports, this.#deadlines, this.#events);
-      const outcomes = await run.run(repository, batch, entries);
-      this.#events.batch(repository, batch, entries.length, outcomes[0]!.outcome === 'failed' ? outcomes[0]!.code : outcomes[0]!.outcome);
+      const outcomes = await run.run(repository, batch, open);
+      this.#events.batch(repository, batch, open.length, outcomes[0]!.outcome === 'failed' ? outcomes[0]!.code : outcomes[0]!.outcome);
+      open.forEach((entry, i) => settled.set(entry, outcomes[i]!));
       const pause = RETRY_MS[attempt];
       const again = outcomes.every((outcome) => outcome.outcome === 'failed' && outcome.again === true);
-      if (!again || pause === undefined || clock.elapsed() + pause > deadline) return outcomes;
-      await clock.sleep(pause);
+      if (!again || pause === undefined || clock.elapsed() + pause > deadline) break;
+      const decided = await this.#ports.decided(open.map((entry) => entry.transaction)).catch(() => new Map<string, string>());
+      // What was refused can't have been committed; should SQL say so all the same, nobody may hear of a failure.
+      for (const entry of open) if (decided.get(entry.transaction) === 'commit') settled.set(entry, { outcome: 'unknown' });
+      open = open.filter((entry) => !decided.has(entry.transaction));
+      if (open.length === 0) break;
+      // Not in step with another controller that was refused at the same moment.
+      await clock.sleep(pause * (0.5 + this.#ports.random()));
     }
+    return entries.map((entry) => settled.get(entry)!);
   }
 
   #forget(route: Route, nodes: readonly KnownNode[], transaction: string): void {

@@ -52,7 +52,8 @@ export type BatchEffect =
   | { type: 'prepare'; nodes: readonly string[] }
   | { type: 'start-grace'; phase: 'prepare' | 'commit' }
   | { type: 'decide'; agreed: Agreed }
-  | { type: 'commit'; nodes: readonly string[] }
+  /** `after`: what was decided, so that nobody commits anything else. */
+  | { type: 'commit'; nodes: readonly string[]; after: ReplicaPosition }
   | { type: 'abort'; nodes: readonly string[] }
   | { type: 'mark'; nodes: readonly string[]; state: 'outdated' | 'diverged'; reason: string }
   | { type: 'finish'; result: BatchResult };
@@ -103,7 +104,10 @@ function whilePreparing(state: BatchState & { phase: 'preparing' }, event: Batch
     return [{ ...state, prepares, graceStarted: true }, state.graceStarted ? [] : [{ type: 'start-grace', phase: 'prepare' }]];
   }
   const { answer } = prepares.get(count.winners[0]!) as { answer: PrepareAnswer };
-  if (!answer.promised) return finish(members, [{ type: 'abort', nodes: members.participants }], { outcome: 'nothing', answer });
+  if (!answer.promised) {
+    const effects = [...abortOf(members.participants), ...markOf(count.others, 'diverged', 'would have moved refs that the quorum leaves')];
+    return finish(members, effects, { outcome: 'nothing', answer });
+  }
   const agreed: Agreed = { answer, promised: count.winners, differing: count.others };
   // Who didn't promise this is out: told to undo whatever it has, now or when the late prepare reaches it.
   const out = members.participants.filter((node) => !count.winners.includes(node));
@@ -120,7 +124,7 @@ function whileDeciding(state: BatchState & { phase: 'deciding' }, event: BatchEv
     case 'committed': return [
       { phase: 'committing', members, agreed, commits: new Map(), graceStarted: false },
       [
-        { type: 'commit', nodes: agreed.promised },
+        { type: 'commit', nodes: agreed.promised, after: { generation: agreed.answer.generation, digest: agreed.answer.after } },
         ...markOf(agreed.differing, 'diverged', 'prepared something else than the quorum'),
       ],
     ];

@@ -11,7 +11,7 @@ import type { BatchPorts } from './batch-run.ts';
 /** The real world of a batch: nodes over HTTP, decisions in SQL. */
 export function makePorts(input: {
   repositories: Repositories; replicas: Replicas; decisions: Decisions; nodes: NodeRegistry;
-  clock: Clock; newId(): string; failpoint: Failpoint; onMark(): void;
+  clock: Clock; newId(): string; random(): number; coordinator: string; failpoint: Failpoint; onMark(): void;
 }): BatchPorts {
   const { repositories, replicas, decisions, nodes, clock, newId, failpoint } = input;
 
@@ -32,7 +32,7 @@ export function makePorts(input: {
   return {
     route: (repository) => repositories.routeById(repository),
     prepare: async (repository, node, message, deadlineMs) => watched(node, client(node).prepare(repository, message, deadlineMs)),
-    commit: async (repository, node, batch, deadlineMs) => watched(node, client(node).commit(repository, batch, deadlineMs)),
+    commit: async (repository, node, message, deadlineMs) => watched(node, client(node).commit(repository, message, deadlineMs)),
     abort: (repository, node, batch) => { void nodes.get(node)?.client.abort(repository, { batch, transactions: [] }).catch(() => {}); },
     forget: (repository, ids, transaction) => {
       for (const id of ids) void nodes.get(id)?.client.abort(repository, { transactions: [transaction] }).catch(() => {});
@@ -44,6 +44,9 @@ export function makePorts(input: {
       await replicas.mark(repository, [...ids], state, reason);
       input.onMark();
     },
+    decided: (transactions) => decisions.decided([...transactions]),
+    random: input.random,
+    coordinator: input.coordinator,
     clock,
     newId,
     failpoint,

@@ -1,6 +1,6 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { NodeRegistry } from '../nodes/node-registry.ts';
-import type { Decisions } from '../store/decisions.ts';
+import type { Decisions, Settled } from '../store/decisions.ts';
 import type { Repositories } from '../store/repositories.ts';
 import type { Decision, Outcome } from '../store/rows.ts';
 
@@ -78,8 +78,8 @@ export class Transactions {
     const batch = (await this.#held()).find(({ transactions }) => transactions.includes(id));
     if (batch !== undefined) {
       const { repository, transactions } = batch;
-      const outcome = await this.#decisions.settle({ repository, batch: batch.batch, transactions: [...transactions] });
-      await Promise.all(batch.holders.map(async ({ node }) => this.#tell(node, batch, outcome)));
+      const settled = await this.#decisions.settle({ repository, batch: batch.batch, transactions: [...transactions] });
+      await Promise.all(batch.holders.map(async ({ node }) => this.#tell(node, batch, settled)));
     }
     const view = await this.get(id);
     if (view === undefined) throw new TrivetError('transaction_not_found', { transaction: id });
@@ -87,10 +87,10 @@ export class Transactions {
   }
 
   /** A node that doesn't hear it asks by itself. */
-  async #tell(node: string, { repository, batch, transactions }: HeldBatch, outcome: Outcome): Promise<void> {
+  async #tell(node: string, { repository, batch, transactions }: HeldBatch, settled: Settled): Promise<void> {
     const client = this.#nodes.usable(node)?.client;
-    const told = outcome === 'commit'
-      ? client?.commit(repository, batch, TELL_MS)
+    const told = settled.outcome === 'commit'
+      ? client?.commit(repository, { batch, after: settled.after }, TELL_MS)
       : client?.abort(repository, { batch, transactions: [...transactions] });
     await told?.catch(() => {});
   }

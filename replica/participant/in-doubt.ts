@@ -42,13 +42,13 @@ export class InDoubt {
     if (record === undefined || this.#asking.has(record.batch)) return;
     this.#asking.add(record.batch);
     try {
-      const { outcome } = await this.#controllers.settle({
+      const settled = await this.#controllers.settle({
         node: this.#node, repository: record.repository, batch: record.batch, transactions: record.transactions,
       });
       // The coordinator may have come back meanwhile; both are idempotent.
-      if (outcome === 'commit') await this.#participant.commit(replica, record.batch);
+      if (settled.outcome === 'commit') await this.#participant.commit(replica, record.batch);
       else await this.#participant.abort(replica, { batch: record.batch, transactions: record.transactions });
-      this.#events.settled(record.repository, record.batch, outcome);
+      this.#events.settled(record.repository, record.batch, settled.outcome);
     } catch (error) {
       this.#events.unanswered(record.repository, record.batch, asTrivetError(error).code);
     } finally {

@@ -9,7 +9,7 @@ import { Repair } from '../../../controller/repair/repair.ts';
 import { Verification } from '../../../controller/repair/verification.ts';
 import { Reader } from '../../../controller/routing/reader.ts';
 import type { Database } from '../../../controller/store/database.ts';
-import type { Decisions } from '../../../controller/store/decisions.ts';
+import type { Decisions, Settled } from '../../../controller/store/decisions.ts';
 import { Findings } from '../../../controller/store/findings.ts';
 import { RepairJobs } from '../../../controller/store/jobs.ts';
 import { Nodes } from '../../../controller/store/nodes.ts';
@@ -99,9 +99,10 @@ export class ControllerLife {
       events: { verified: nothing, found }, clock, random: () => random.next(), onFound: () => this.#reconcile.poke(),
       options: { verifyIntervalMs: options.verifyIntervalMs, checkIntervalMs: options.verifyIntervalMs * 3, pauseMs: 50 },
     });
+    const chance = simulation.random('retries');
     const ports = guards.ports(makePorts({
       repositories: this.repositories, replicas: this.replicas, decisions: this.decisions, nodes: this.registry, clock,
-      newId: () => simulation.newId(),
+      newId: () => simulation.newId(), random: () => chance.next(), coordinator: simulation.newId(),
       failpoint, onMark: () => this.#reconcile.poke(),
     }));
     this.coordinator = new Coordinator({
@@ -160,10 +161,9 @@ export class ControllerLife {
     return {};
   }
 
-  async settle(message: { node: string; repository: string; batch: string; transactions: string[] }): Promise<{ outcome: 'commit' | 'abort' }> {
+  async settle(message: { node: string; repository: string; batch: string; transactions: string[] }): Promise<Settled> {
     const { repository, batch, transactions } = message;
-    const outcome = await this.decisions.settle({ repository, batch, transactions });
-    return { outcome };
+    return this.decisions.settle({ repository, batch, transactions });
   }
 }
 

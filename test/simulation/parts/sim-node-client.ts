@@ -1,8 +1,7 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type {
   AbortRequest, NodeStatus, PrepareAnswer, PrepareRequest, RefsSnapshot, RepairAnswer, RepairRequest, ReplicaPosition, VerifyAnswer, VoteAnswer,
-  VoteHeader,
-} from '@trivet/proto/messages.ts';
+  VoteHeader, CommitRequest } from '@trivet/proto/messages.ts';
 import type { NodeClient } from '../../../controller/nodes/node-client.ts';
 import type { Simulation } from '../simulation.ts';
 import type { SimProcess } from './process.ts';
@@ -40,8 +39,8 @@ export class SimNodeClient {
     return this.#call('a prepare', deadlineMs, (life) => life.prepare(repository, message));
   }
 
-  commit(repository: string, batch: string, deadlineMs: number): Promise<ReplicaPosition> {
-    return this.#call('a commit', deadlineMs, (life) => life.commit(repository, batch));
+  commit(repository: string, message: CommitRequest, deadlineMs: number): Promise<ReplicaPosition> {
+    return this.#call('a commit', deadlineMs, (life) => life.commit(repository, message));
   }
 
   abort(repository: string, message: AbortRequest): Promise<void> {

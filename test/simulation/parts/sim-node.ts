@@ -1,8 +1,7 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type {
   AbortRequest, NodeStatus, PrepareAnswer, PrepareRequest, RefsSnapshot, RepairAnswer, RepairRequest, ReplicaPosition, VerifyAnswer, VoteAnswer,
-  VoteHeader,
-} from '@trivet/proto/messages.ts';
+  VoteHeader, CommitRequest, SettleAnswer } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../../../replica/context.ts';
 import { InDoubt } from '../../../replica/participant/in-doubt.ts';
 import { Journal } from '../../../replica/participant/journal.ts';
@@ -104,8 +103,8 @@ export class NodeLife {
     return this.#use(repository, (replica) => this.participant.prepare(replica, request));
   }
 
-  commit(repository: string, batch: string): Promise<ReplicaPosition> {
-    return this.#use(repository, (replica) => this.participant.commit(replica, batch));
+  commit(repository: string, message: CommitRequest): Promise<ReplicaPosition> {
+    return this.#use(repository, (replica) => this.participant.commit(replica, message.batch));
   }
 
   abort(repository: string, request: AbortRequest): Promise<void> {
@@ -167,7 +166,7 @@ interface ControllerService {
   process: SimProcess;
   handshake(message: { node: string; url: string; boot: string }): Promise<object>;
   report(message: { node: string; replicas: { repository: string; generation: number; digest: string }[] }): Promise<object>;
-  settle(message: { node: string; repository: string; batch: string; transactions: string[] }): Promise<{ outcome: 'commit' | 'abort' }>;
+  settle(message: { node: string; repository: string; batch: string; transactions: string[] }): Promise<SettleAnswer>;
 }
 
 /** A machine with a disk, on which a node's program lives again and again. */

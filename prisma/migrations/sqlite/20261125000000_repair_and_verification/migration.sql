@@ -22,6 +22,12 @@ CREATE INDEX "replicas_next_check_at_idx" ON "replicas"("next_check_at");
 -- CreateIndex
 CREATE INDEX "transactions_decided_at_idx" ON "transactions"("decided_at");
 
+-- AlterTable
+ALTER TABLE "transactions" ADD COLUMN "digest" TEXT;
+
+-- AlterTable
+ALTER TABLE "nodes" ADD COLUMN "heard_at" DATETIME;
+
 -- Open jobs are opened again by reconcile, which finds the replicas they were for.
 -- DropTable
 DROP TABLE "repair_jobs";
