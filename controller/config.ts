@@ -49,6 +49,8 @@ export interface RepairSettings {
   perNode: number;
   /** Of one repair; undefined: as much as there is. */
   bytesPerSecond: number | undefined;
+  /** How long the last round of a repair may hold the repository's turn. */
+  turnMs: number;
   /** For how long a job is this controller's without a sign of life. */
   leaseMs: number;
   /** How long finished jobs and resolved findings are kept. */
@@ -131,6 +133,7 @@ export function readControllerConfig(environment: Environment): ControllerConfig
       concurrency: count('TRIVET_REPAIR_CONCURRENCY', 4, 'repairs'),
       perNode: count('TRIVET_REPAIRS_PER_NODE', 2, 'repairs'),
       bytesPerSecond: repairBytes === 0 ? undefined : repairBytes,
+      turnMs: ms('TRIVET_REPAIR_TURN_MS', 10_000),
       leaseMs: ms('TRIVET_REPAIR_LEASE_MS', 30_000),
       retentionMs: longMs('TRIVET_REPAIR_RETENTION_MS', 7 * DAY_MS),
     },

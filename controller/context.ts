@@ -86,7 +86,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const events: Events = new Events(log, () => metrics);
   const agent = makeNodeAgent();
   const nodes = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), events);
-  const turns = new Turns<VotedTransaction>(turnLock, config.deadlines.turnMs);
+  const turns = new Turns<VotedTransaction>(turnLock, config.deadlines.turnMs, systemClock);
   const failpoint = makeFailpoint(config.failpoints);
   const boot = newId();
   const ports = makePorts({ repositories, replicas, decisions, nodes, clock: systemClock, newId, random: Math.random, coordinator: boot, failpoint, onMark: () => reconcile.poke() });
@@ -95,7 +95,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const onFound = (repository: string, node: string, kind: string, detail: string) => events.found(repository, node, kind, detail);
   const onDue = () => reconcile.poke();
   const { leaseMs } = config.repair;
-  const repair = new Repair(makeRepairPorts({ repositories, replicas, jobs, nodes, turns, leaseMs, failpoint }), { bytesPerSecond: config.repair.bytesPerSecond });
+  const repair = new Repair(makeRepairPorts({ repositories, replicas, jobs, nodes, turns, leaseMs, failpoint, clock: systemClock }), { bytesPerSecond: config.repair.bytesPerSecond, turnMs: config.repair.turnMs });
   const reconcile: Reconcile = new Reconcile({
     jobs, repair, targets: makeRepairTargets(nodes), events, clock: systemClock,
     options: { holder: config.controller, concurrency: config.repair.concurrency, perNode: config.repair.perNode, leaseMs },
@@ -107,7 +107,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     config, log, events, metrics, database, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
     nodes, coordinator, reconcile, verification, agent, turnLock,
     transactions: new Transactions(decisions, repositories, nodes),
-    repairs: new RepairRequests({ repositories, replicas, jobs, verification, onOpened: onDue }),
+    repairs: new RepairRequests({ repositories, jobs, verification, onOpened: onDue }),
     listing: new Listing({ nodes, repositories, replicas, findings, onFound }),
     atRisk: new AtRisk(new RepositoriesAtRisk(database), repositories, jobs, nodes),
     dataLoss: new DataLoss({ losses: dataLosses, repositories, nodes, onAccepted: (record) => { events.dataLossAccepted(record); onDue(); } }),

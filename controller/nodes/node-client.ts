@@ -12,7 +12,7 @@ import {
 
 /** Connections to one node at once; more requests than that wait for one to come free. */
 const MAX_CONNECTIONS = 256;
-const STATUS_DEADLINE_MS = 2_000;
+const STATUS_DEADLINE_MS = 1_000;
 /** A round of a repair or a full verification of a large repository takes its time. */
 const LONG_DEADLINE_MS = 6 * 3_600_000;
 const SMALL_DEADLINE_MS = 10_000;
@@ -95,9 +95,9 @@ export class NodeClient {
     return this.#call('GET', `/repositories/${repository}/repair`, repairProgress, { deadlineMs: SMALL_DEADLINE_MS });
   }
 
-  /** The replica was admitted: what its repair has set aside may go. */
-  async discardRepaired(repository: string): Promise<void> {
-    await this.#call('DELETE', `/repositories/${repository}/repair`, nothing, { deadlineMs: SMALL_DEADLINE_MS });
+  /** The replica was admitted: what this job's repair has set aside may go. */
+  async discardRepaired(repository: string, job: string): Promise<void> {
+    await this.#call('DELETE', `/repositories/${repository}/repair?job=${job}`, nothing, { deadlineMs: SMALL_DEADLINE_MS });
   }
 
   /** Throws replica_missing, refs_unreadable. */

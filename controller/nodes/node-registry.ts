@@ -1,5 +1,5 @@
 import type { NodeStatus } from '@trivet/proto/messages.ts';
-import { asTrivetError } from '@trivet/proto/errors.ts';
+import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { NodeClient } from './node-client.ts';
 
 /** How much of an older average survives one new measurement. */
@@ -17,6 +17,8 @@ export interface KnownNode {
   trouble: string | undefined;
   /** When it became healthy or unhealthy, as far as this controller saw. */
   healthChangedAt: Date;
+  /** Fires when it becomes unhealthy: what waits for it may as well ask another. */
+  lost: AbortSignal;
   status: NodeStatus | undefined;
   /** Requests of this controller under way. */
   inFlight: number;
@@ -46,6 +48,8 @@ export class NodeRegistry {
   readonly #directory: NodeDirectory;
   readonly #makeClient: (node: string, url: string) => NodeClient;
   readonly #events: NodeEvents;
+  /** For each healthy node, what fires when it no longer is. */
+  readonly #losses = new Map<string, AbortController>();
 
   constructor(directory: NodeDirectory, makeClient: (node: string, url: string) => NodeClient, events: NodeEvents) {
     this.#directory = directory;
@@ -87,15 +91,7 @@ export class NodeRegistry {
 
   /** Asks every node for its heartbeat. */
   async poll(): Promise<void> {
-    await Promise.all(this.all.map(async (node) => {
-      try {
-        const status = await node.client.status();
-        node.status = status;
-        this.#setHealth(node, status.ready && status.node === node.id, status.node === node.id ? 'node_starting' : 'internal');
-      } catch (error) {
-        this.#setHealth(node, false, asTrivetError(error).code);
-      }
-    }));
+    await Promise.all(this.all.map((node) => this.#ask(node)));
   }
 
   /** A node has just finished its restart handshake. */
@@ -104,12 +100,17 @@ export class NodeRegistry {
     if (node !== undefined) this.#setHealth(node, true, undefined);
   }
 
-  /** A request to a node went wrong in a way that says something about the node. */
+  /**
+   * A request to a node went wrong in a way that says something about the node. It is asked how it is at once: one that
+   * was only late must not be missing in every push until its next heartbeat.
+   */
   suspect(id: string, code: string): void {
     const node = this.#nodes.get(id);
     if (node === undefined) return;
     node.errorRate = node.errorRate * AVERAGE_WEIGHT + (1 - AVERAGE_WEIGHT);
+    const wasHealthy = node.healthy;
     this.#setHealth(node, false, code);
+    if (wasHealthy) void this.#ask(node);
   }
 
   /** A read from this node began to be answered after so many milliseconds. */
@@ -118,18 +119,38 @@ export class NodeRegistry {
     node.errorRate *= AVERAGE_WEIGHT;
   }
 
+  async #ask(node: KnownNode): Promise<void> {
+    try {
+      const status = await node.client.status();
+      node.status = status;
+      this.#setHealth(node, status.ready && status.node === node.id, status.node === node.id ? 'node_starting' : 'internal');
+    } catch (error) {
+      this.#setHealth(node, false, asTrivetError(error).code);
+    }
+  }
+
   #add(id: string, url: string): void {
     this.#nodes.set(id, {
-      id, client: this.#makeClient(id, url), cordoned: false, healthy: false, trouble: 'node_starting', healthChangedAt: new Date(),
+      id, client: this.#makeClient(id, url), cordoned: false, healthy: false, trouble: 'node_starting', healthChangedAt: new Date(), lost: AbortSignal.abort(),
       status: undefined, inFlight: 0, latencyMs: 1, errorRate: 0,
     });
   }
 
   #setHealth(node: KnownNode, healthy: boolean, trouble: string | undefined): void {
     const changed = node.healthy !== healthy;
-    if (changed) node.healthChangedAt = new Date();
     node.healthy = healthy;
     node.trouble = healthy ? undefined : trouble;
+    if (changed) {
+      node.healthChangedAt = new Date();
+      if (healthy) {
+        const loss = new AbortController();
+        this.#losses.set(node.id, loss);
+        node.lost = loss.signal;
+      } else {
+        this.#losses.get(node.id)?.abort(new TrivetError('node_unreachable', { node: node.id, reason: trouble }));
+        this.#losses.delete(node.id);
+      }
+    }
     if (changed) this.#events.healthChanged(node);
   }
 }

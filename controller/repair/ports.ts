@@ -1,3 +1,4 @@
+import type { Clock } from '@trivet/proto/clock.ts';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { Failpoint } from '@trivet/proto/failpoint.ts';
 import type { NodeClient } from '../nodes/node-client.ts';
@@ -17,8 +18,9 @@ export interface ExclusiveTurns {
 export function makeRepairPorts(input: {
   repositories: Repositories; replicas: Replicas; jobs: RepairJobs; nodes: NodeRegistry; turns: ExclusiveTurns; leaseMs: number;
   failpoint: Failpoint;
+  clock: Clock;
 }): RepairPorts {
-  const { repositories, replicas, jobs, nodes, turns, leaseMs, failpoint } = input;
+  const { repositories, replicas, jobs, nodes, turns, leaseMs, failpoint, clock } = input;
   const client = (id: string): NodeClient => {
     const node = nodes.usable(id);
     if (node === undefined) throw new TrivetError('node_unreachable', { node: id });
@@ -32,9 +34,10 @@ export function makeRepairPorts(input: {
     url: (node) => nodes.usable(node)?.client.url,
     verify: async (repository, node, full, signal) => client(node).verify(repository, full, signal),
     round: async (repository, node, message, signal) => client(node).repair(repository, message, signal),
-    discard: (repository, node) => { void nodes.get(node)?.client.discardRepaired(repository).catch(() => {}); },
+    discard: (job) => { void nodes.get(job.node)?.client.discardRepaired(job.repository, job.id).catch(() => {}); },
     inTurn: (repository, action) => turns.exclusively(repository, action),
     failpoint,
+    clock,
   };
 }
 

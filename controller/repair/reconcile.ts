@@ -34,10 +34,9 @@ const REPORTS_PER_LEASE = 15;
 /** Pause before a job is tried again: doubles with each attempt. */
 const RETRY_MS = 500;
 const MAX_RETRY_MS = 60_000;
-/** What passes in a moment: a node between its report and its first answer, a promise about to end. */
+/** What passes by itself and says nothing about the repair: a node that has just started, a promise about to end. */
 const PASSING = new Set(['node_starting', 'replica_busy']);
-const PASSING_RETRY_MS = 100;
-const MAX_PASSING_ATTEMPTS = 10;
+const PASSING_RETRY_MS = 200;
 /** Jobs opened by one sweep at most. */
 const SWEEP_LIMIT = 1_000;
 
@@ -138,9 +137,9 @@ export class Reconcile {
       await this.#jobs.wake({ repository: job.repository }).catch(() => {});
     } catch (error) {
       const { code, fields } = asTrivetError(error);
-      const passes = PASSING.has(code) && job.attempt <= MAX_PASSING_ATTEMPTS;
-      const pauseMs = passes ? PASSING_RETRY_MS : Math.min(RETRY_MS * 2 ** Math.min(job.attempt - 1, 20), MAX_RETRY_MS);
-      await this.#jobs.fail(job, describe(code, fields), pauseMs).catch(() => {});
+      const counts = !PASSING.has(code);
+      const pauseMs = counts ? Math.min(RETRY_MS * 2 ** Math.min(job.attempt - 1, 20), MAX_RETRY_MS) : PASSING_RETRY_MS;
+      await this.#jobs.fail(job, describe(code, fields), pauseMs, counts).catch(() => {});
       this.#events.repairFailed(job, code, fields);
     } finally {
       cancelReports();

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { systemClock } from '@trivet/proto/clock.ts';
 import { TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import type { RepairAnswer, RepairRequest, VerifyAnswer } from '@trivet/proto/messages.ts';
 import type { JobReason, RepairJob, ReplicaState, Route } from '../store/rows.ts';
@@ -34,6 +35,7 @@ class World implements RepairPorts {
   url(node: string) { return this.usable.has(node) ? `http://${node}` : undefined; }
   discard() { this.said.push('discard'); }
   async failpoint() {}
+  clock = systemClock;
 
   async admit(_job: RepairJob, position: { generation: number; digest: string; checked: boolean }) {
     const fits = position.generation === this.generation && position.digest === D(this.generation);
@@ -69,7 +71,7 @@ const DAMAGED = { problems: [{ kind: 'corrupt' as const, detail: 'a flipped bit'
 
 /** What the run came to: its way, or the code of its fault; and what it did, step by step. */
 async function run(world: World, reason: JobReason, attempt?: number): Promise<[string, string[]]> {
-  const repair = new Repair(world, { bytesPerSecond: undefined });
+  const repair = new Repair(world, { bytesPerSecond: undefined, turnMs: 10_000 });
   const result = await repair.run(job(reason, attempt), new AbortController().signal).then(({ way }) => way, (error: TrivetError) => error.code);
   return [result, world.said];
 }
@@ -143,13 +145,38 @@ test('a healed one that is behind goes on by fetching', async (t) => {
   ]);
 });
 
-test('one that healing did not mend is rebuilt, and after three tries healing is not tried any more', async (t) => {
+test('one that healing did not mend is rebuilt', async (t) => {
   const world = Object.assign(new World(), { looks: [{ ...EQUAL, ...DAMAGED }] });
   t.deepEqual((await run(world, 'corrupt'))[1].slice(1), [
     'objects by heal from n1', 'full verify of n3', 'objects by rebuild from n1', 'refs by rebuild from n1 in turn', 'admit yes', 'discard',
   ]);
-  const late = Object.assign(new World(), { looks: [{ ...EQUAL, ...DAMAGED }] });
-  t.false((await run(late, 'corrupt', 4))[1].some((step) => step.includes('heal')));
+});
+
+test('one that can not be healed at all is rebuilt where there is a current one, and waits for others where there is none', async (t) => {
+  class Unhealable extends World {
+    override async round(repository: string, node: string, message: RepairRequest) {
+      if (message.way === 'heal') throw new TrivetError('git_failed');
+      return super.round(repository, node, message);
+    }
+  }
+  const looks = [{ ...EQUAL, ...DAMAGED }];
+  t.is((await run(Object.assign(new Unhealable(), { looks }), 'corrupt'))[0], 'rebuild');
+  const alone = Object.assign(new Unhealable(), { looks });
+  alone.states = { n1: 'outdated', n2: 'outdated', n3: 'repairing' };
+  t.is((await run(alone, 'corrupt', 20))[0], 'git_failed', 'however often: a rebuild would need a current one');
+});
+
+test('a last round that takes too long gives the turn back', async (t) => {
+  class Silent extends World {
+    override round(repository: string, node: string, message: RepairRequest, signal?: AbortSignal) {
+      if (message.round !== 'refs') return super.round(repository, node, message);
+      return new Promise<RepairAnswer>((_resolve, reject) => { signal!.addEventListener('abort', () => reject(signal!.reason)); });
+    }
+  }
+  const world = new Silent();
+  const run = new Repair(world, { bytesPerSecond: undefined, turnMs: 20 }).run(job('outdated'), new AbortController().signal);
+  t.like(await t.throwsAsync(run), { code: 'phase_timeout' });
+  t.false(world.inTurnNow);
 });
 
 test('the only newest replica is healed from whoever has its packs, and proves itself', async (t) => {

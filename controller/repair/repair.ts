@@ -1,3 +1,4 @@
+import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { RepairAnswer, RepairRequest, RepairWay, ReplicaPosition, VerifyAnswer } from '@trivet/proto/messages.ts';
 import { EMPTY_REFS_DIGEST } from '@trivet/proto/refs-digest.ts';
@@ -15,16 +16,19 @@ export interface RepairPorts {
   url(node: string): string | undefined;
   verify(repository: string, node: string, full: boolean, signal: AbortSignal): Promise<VerifyAnswer>;
   round(repository: string, node: string, message: RepairRequest, signal: AbortSignal): Promise<RepairAnswer>;
-  /** Lets a node throw away what a repair has set aside; not waited for. */
-  discard(repository: string, node: string): void;
+  /** Lets a node throw away what this job's repair has set aside; not waited for. */
+  discard(job: RepairJob): void;
   /** Runs an action alone in the repository's turn. */
   inTurn<T>(repository: string, action: () => Promise<T>): Promise<T>;
   failpoint(name: string): Promise<void>;
+  clock: Clock;
 }
 
 export interface RepairOptions {
   /** What a round may take from its source in a second; undefined: as much as there is. */
   bytesPerSecond: number | undefined;
+  /** How long the last round may hold the repository's turn, and every push that waits for it. */
+  turnMs: number;
 }
 
 /** What became of a job that was worked on to its end. */
@@ -41,8 +45,6 @@ const LITTLE_OBJECTS = 200;
 const LITTLE_BYTES = 1024 * 1024;
 /** Under a stream of pushes each round brings less than the one before; what doesn't shrink in so many never will. */
 const MAX_OBJECT_ROUNDS = 10;
-/** Damage that is still there after so many tries needs a new replica. */
-const MAX_HEAL_ATTEMPTS = 3;
 /** Reasons that cast doubt on objects, so that equal refs are not enough to be admitted. */
 const OBJECTS_IN_DOUBT: ReadonlySet<JobReason> = new Set(['diverged', 'corrupt', 'missing']);
 
@@ -102,16 +104,16 @@ class Run {
 
   async run(): Promise<RepairResult> {
     let look = await this.#look(OBJECTS_IN_DOUBT.has(this.#job.reason));
-    const heals = look.found === 'damaged' && this.#job.attempt <= MAX_HEAL_ATTEMPTS;
+    const heals = look.found === 'damaged';
     if (heals) {
-      await this.#round('objects', 'heal', isNewest(look.position, await this.#route()));
+      await this.#heal(look.position);
       look = await this.#look(true);
     }
     if (look.equal) {
       await this.#report({ way: heals ? 'heal' : 'verify' });
       // Whatever has moved meanwhile: the admission compares once more.
       if (await this.#ports.admit(this.#job, { ...look.position, checked: look.full })) {
-        if (heals) this.#ports.discard(this.#job.repository, this.#job.node);
+        if (heals) this.#ports.discard(this.#job);
         return this.#finished(heals ? 'heal' : 'verify');
       }
     }
@@ -119,7 +121,7 @@ class Run {
     await this.#objectRounds(way);
     await this.#lastRound(way);
     await this.#ports.failpoint('repair-admitted');
-    this.#ports.discard(this.#job.repository, this.#job.node);
+    this.#ports.discard(this.#job);
     return this.#finished(way);
   }
 
@@ -146,6 +148,19 @@ class Run {
     return { found: 'readable', equal, full, position };
   }
 
+  /** Brings what is damaged. What healing can't do, a new replica can, as long as there is a current one to build it from. */
+  async #heal(position: ReplicaPosition): Promise<void> {
+    const route = await this.#route();
+    const hasSource = this.#sources(route, (state) => state === 'current').length > 0;
+    try {
+      await this.#round('objects', 'heal', isNewest(position, route));
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      const { code } = asTrivetError(error);
+      if (!hasSource || code === 'aborted' || code === 'node_unreachable' || code === 'replica_busy') throw error;
+    }
+  }
+
   /** Until one brings little. */
   async #objectRounds(way: RepairWay): Promise<void> {
     for (let i = 0; i < MAX_OBJECT_ROUNDS; i++) {
@@ -154,27 +169,40 @@ class Run {
     }
   }
 
+  /** Everybody who pushes waits for it, so it has a deadline of its own: what doesn't fit begins anew with objects. */
   async #lastRound(way: RepairWay): Promise<void> {
     await this.#ports.inTurn(this.#job.repository, async () => {
-      await this.#ports.failpoint('repair-turn');
-      const { answer, route } = await this.#round('refs', way);
-      const { generation, digest } = route.repository;
-      const position = { generation: answer.generation, digest: answer.digest };
-      const equal = position.generation === generation && position.digest === digest;
-      await this.#ports.failpoint('repair-admit');
-      if (!equal || !await this.#ports.admit(this.#job, { ...position, checked: false })) {
-        throw new TrivetError('repair_failed', { node: this.#job.node, expected: { generation, digest }, got: position });
+      const deadline = new AbortController();
+      const { turnMs } = this.#options;
+      const late = () => deadline.abort(new TrivetError('phase_timeout', { node: this.#job.node, phase: 'repair', deadlineMs: turnMs }));
+      const cancel = this.#ports.clock.after(turnMs, late);
+      try {
+        await this.#takeTurn(way, AbortSignal.any([this.#signal, deadline.signal]));
+      } finally {
+        cancel();
       }
     });
+  }
+
+  async #takeTurn(way: RepairWay, signal: AbortSignal): Promise<void> {
+    await this.#ports.failpoint('repair-turn');
+    const { answer, route } = await this.#round('refs', way, false, signal);
+    const { generation, digest } = route.repository;
+    const position = { generation: answer.generation, digest: answer.digest };
+    const equal = position.generation === generation && position.digest === digest;
+    await this.#ports.failpoint('repair-admit');
+    if (!equal || !await this.#ports.admit(this.#job, { ...position, checked: false })) {
+      throw new TrivetError('repair_failed', { node: this.#job.node, expected: { generation, digest }, got: position });
+    }
   }
 
   /**
    * @param fromAny when no replica is current, any other will do: the target's refs are the newest there are, only packs
    *   are taken, and a full check is to prove them
    */
-  async #round(round: 'objects' | 'refs', way: RepairWay, fromAny = false): Promise<{ answer: RepairAnswer; route: Route }> {
+  async #round(round: 'objects' | 'refs', way: RepairWay, fromAny = false, signal = this.#signal): Promise<{ answer: RepairAnswer; route: Route }> {
     const { repository, node, id } = this.#job;
-    this.#signal.throwIfAborted();
+    signal.throwIfAborted();
     const route = await this.#route();
     this.#expectUsable(node);
     const current = this.#sources(route, (state) => state === 'current');
@@ -190,7 +218,7 @@ class Run {
       job: id, source: source.url, objectFormat, round, way,
       ...(round === 'refs' ? { expect: { generation, digest } } : {}),
       ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
-    }, this.#signal);
+    }, signal);
     this.#objects += answer.objects;
     this.#bytes += answer.bytes;
     await this.#report({ objects: this.#objects, bytes: this.#bytes });

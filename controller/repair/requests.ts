@@ -1,6 +1,5 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { RepairJobs } from '../store/jobs.ts';
-import type { Replicas } from '../store/replicas.ts';
 import type { Repositories } from '../store/repositories.ts';
 import type { RepairJob, Replica } from '../store/rows.ts';
 import type { Verification } from './verification.ts';
@@ -8,16 +7,14 @@ import type { Verification } from './verification.ts';
 /** Repairs that an operator asks for. */
 export class RepairRequests {
   readonly #repositories: Repositories;
-  readonly #replicas: Replicas;
   readonly #jobs: RepairJobs;
   readonly #verification: Verification;
   readonly #onOpened: () => void;
 
   constructor(input: {
-    repositories: Repositories; replicas: Replicas; jobs: RepairJobs; verification: Verification; onOpened(): void;
+    repositories: Repositories; jobs: RepairJobs; verification: Verification; onOpened(): void;
   }) {
     this.#repositories = input.repositories;
-    this.#replicas = input.replicas;
     this.#jobs = input.jobs;
     this.#verification = input.verification;
     this.#onOpened = input.onOpened;
@@ -46,6 +43,6 @@ export class RepairRequests {
     const open = (await this.#jobs.openOf([repository])).find((job) => job.node === node);
     if (open?.state === 'running') return;
     if (open !== undefined) await this.#jobs.retry(open.id);
-    else await this.#replicas.mark(repository, [node], state === 'current' || state === 'repairing' ? 'outdated' : state, reason ?? 'asked for');
+    else await this.#jobs.ensure(repository, node, state === 'current' || state === 'repairing' ? 'outdated' : state, reason ?? 'asked for');
   }
 }

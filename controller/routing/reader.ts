@@ -53,6 +53,12 @@ export class Reader {
       const why: Reason = i === 0 ? reason : 'failover';
       const startedAt = performance.now();
       node.inFlight += 1;
+      // Until it has begun to answer, a node that is lost meanwhile need not be waited for.
+      const begun = new AbortController();
+      const lost = () => begun.abort(node.lost.reason);
+      const left = () => begun.abort(request.signal.reason);
+      node.lost.addEventListener('abort', lost);
+      request.signal.addEventListener('abort', left);
       try {
         const answer = await node.client.read({
           path: `/repositories/${repository.id}${request.path}`,
@@ -62,14 +68,20 @@ export class Reader {
           type: request.type,
           requestId: request.requestId,
           deadlineMs: this.#deadlineMs,
-          signal: request.signal,
+          signal: begun.signal,
         });
+        node.lost.removeEventListener('abort', lost);
         this.#nodes.succeeded(node, performance.now() - startedAt);
         this.#events.asked(id, why, 'ok', undefined, request.requestId);
-        answer.body.once('close', () => { node.inFlight -= 1; });
+        answer.body.once('close', () => {
+          node.inFlight -= 1;
+          request.signal.removeEventListener('abort', left);
+        });
         return answer;
       } catch (error) {
         node.inFlight -= 1;
+        node.lost.removeEventListener('abort', lost);
+        request.signal.removeEventListener('abort', left);
         request.signal.throwIfAborted();
         const fault = asTrivetError(error);
         this.#events.asked(id, why, 'failed', fault.code, request.requestId);

@@ -66,6 +66,8 @@ storeTest('after its lease a job is claimed anew, and the slow holder changes no
   t.false(await replicas.admit({ ...next!, holder: 'c2' }, at), 'another holder');
   t.like((await jobs.page(OPEN))[0], { state: 'running', fence: 2, lastError: null, objects: 0 });
   t.is((await replicas.countByState()).outdated, 1);
+  t.false(await replicas.admit(next!, at), 'nobody has begun');
+  t.is(await jobs.begin(next!), 'begun');
   t.true(await replicas.admit(next!, at));
   t.deepEqual(await jobs.page(OPEN), []);
 });
@@ -169,6 +171,7 @@ storeTest('finished jobs are kept until they are pruned, and pages go from the n
   for (let i = 0; i < 3; i++) {
     await replicas.mark(repository.id, ['n1'], 'outdated', `time ${i}`);
     const [job] = await jobs.claim({ holder: 'c1', leaseMs: LONG_MS, nodes: NODES, limit: 1 });
+    await jobs.begin(job!);
     await replicas.admit(job!, { generation: 0, digest: repository.digest, checked: false });
   }
   const all = await jobs.page(ALL);

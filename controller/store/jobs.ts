@@ -155,16 +155,19 @@ export class RepairJobs {
   /**
    * Gives a job back after a failure, and its replica the state that goes with the reason. False, and nothing has
    * changed, when the claim isn't `job`'s any more.
+   * @param counts whether it counts as an attempt
    */
-  async fail(job: RepairJob, error: string, retryAfterMs: number): Promise<boolean> {
+  async fail(job: RepairJob, error: string, retryAfterMs: number, counts = true): Promise<boolean> {
     return attempt(async () => {
       const now = await this.#db.now();
       return this.#db.sql.transaction(async (statements) => {
         await leaveRepairing(statements, job);
         const count = await statements.run(
-          `UPDATE repair_jobs SET state = 'waiting', holder = NULL, lease_until = NULL, last_error = ?, next_attempt_at = ?
+          `UPDATE repair_jobs SET state = 'waiting', holder = NULL, lease_until = NULL, last_error = ?, next_attempt_at = ?,
+             attempt = ?
            WHERE ${HELD}`,
-          [error.slice(0, ERROR_LENGTH), new Date(now.getTime() + retryAfterMs), ...heldBy(job)],
+          // Never 0 again, which would make it due at once.
+          [error.slice(0, ERROR_LENGTH), new Date(now.getTime() + retryAfterMs), counts ? job.attempt : Math.max(1, job.attempt - 1), ...heldBy(job)],
         );
         if (count === 0) throw new Lost();
         return true;

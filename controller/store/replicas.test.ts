@@ -11,11 +11,12 @@ import { untilBlocked } from './until-blocked.ts';
 
 const OPEN = { state: 'open', limit: 100 } as const;
 
-/** The open job of n3, in the hands of c1 by a claim of now. */
+/** The open job of n3, in the hands of c1 by a claim of now, and begun. */
 async function claimed(db: Database): Promise<RepairJob> {
   const jobs = new RepairJobs(db);
   await db.sql.run("UPDATE repair_jobs SET state = 'waiting', attempt = 0 WHERE node_id = 'n3' AND open = 1");
   const [job] = await jobs.claim({ holder: 'c1', leaseMs: 600_000, nodes: ['n3'], limit: 1 });
+  await jobs.begin(job!);
   return job!;
 }
 
@@ -32,6 +33,25 @@ storeTest('a marked replica has its state, its reason and one repair job', async
   ]);
   t.deepEqual((await new RepairJobs(db).page(OPEN)).map((job) => job.node).sort(), ['n2', 'n3']);
   t.deepEqual(await replicas.countByState(), { current: 1, outdated: 0, diverged: 1, corrupt: 1, repairing: 0, missing: 0 });
+});
+
+storeTest('a mark covers up nothing worse, and says nothing of a replica that has moved on since', async (t, store) => {
+  const db = await store.open();
+  const repository = await seed(db);
+  const replicas = new Replicas(db);
+  const stateOf = async (node: string) => (await new Repositories(db).routeById(repository.id))!.replicas.find((replica) => replica.node === node)!.state;
+  await replicas.mark(repository.id, ['n1'], 'corrupt', 'a flipped bit');
+  for (const state of ['outdated', 'diverged', 'missing'] as const) await replicas.mark(repository.id, ['n1'], state, 'a test');
+  t.is(await stateOf('n1'), 'corrupt');
+  await new Decisions(db, 'c1').commit(step(repository, 0, ['n2', 'n3']));
+  await replicas.mark(repository.id, ['n2'], 'outdated', 'too late', 0);
+  t.is(await stateOf('n2'), 'current');
+  await replicas.mark(repository.id, ['n2'], 'outdated', 'in time', 1);
+  t.is(await stateOf('n2'), 'outdated');
+  await replicas.mark(repository.id, ['n3'], 'outdated', 'slow');
+  await claimed(db);
+  await replicas.mark(repository.id, ['n3'], 'outdated', 'late', 9);
+  t.is(await stateOf('n3'), 'repairing', 'its repair goes on');
 });
 
 storeTest('a node learns what it holds and what it should hold', async (t, store) => {
@@ -55,7 +75,7 @@ storeTest('a repaired replica is admitted at its repository position only, and i
   t.false(await admit(1, digestOf(0)));
   t.false(await admit(1, digestOf(1), { ...job, node: 'n9' }));
   t.false(await admit(1, digestOf(1), { ...job, repository: newId() }));
-  t.is((await replicas.countByState()).outdated, 1);
+  t.is((await replicas.countByState()).repairing, 1);
   t.is((await new RepairJobs(db).page(OPEN)).length, 1);
   t.true(await admit(1, digestOf(1)));
   t.is((await replicas.countByState()).current, 3);
@@ -88,7 +108,7 @@ storeTest('an admission that a decision overtakes is refused', async (t, store) 
     await untilBlocked(db, admitting);
   });
   t.false(await admitting);
-  t.is((await replicas.countByState()).outdated, 1);
+  t.is((await replicas.countByState()).repairing, 1);
 });
 
 storeTest('in whatever order commit and admission come, no replica is current but behind', async (t, store) => {

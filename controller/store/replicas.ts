@@ -30,16 +30,17 @@ export class Replicas {
 
   /**
    * Records that replicas aren't current, and why; each has an open repair job afterwards, in the same SQL transaction.
-   * Replicas that aren't there are passed over.
+   * Replicas that aren't there are passed over, and so are those of which something worse is known.
+   * @param upTo replicas at a later generation are passed over too: what is said of them is old by now
    */
-  async mark(repository: string, nodes: string[], state: LostState, reason: string): Promise<void> {
+  async mark(repository: string, nodes: string[], state: LostState, reason: string, upTo?: number): Promise<void> {
     if (nodes.length === 0) return;
-    await attempt(() => this.#db.sql.transaction((statements) => markReplicas(statements, repository, nodes, state, reason)));
+    await attempt(() => this.#db.sql.transaction((statements) => markReplicas(statements, repository, nodes, state, reason, upTo)));
   }
 
   /**
-   * Makes a repaired replica current, if what it holds still is what the repository is and the claim still is `job`'s;
-   * then the job is done, and what verification had found is resolved.
+   * Makes a repaired replica current, if what it holds still is what the repository is, nothing worse was found of it
+   * since the repair began, and the claim still is `job`'s; then the job is done, and what verification had found is resolved.
    * The repository's row is locked while that is decided, so a decision is either seen here, and the replica stays
    * out, or comes after, and finds a current replica that missed it.
    * @param position.checked whether all its objects were checked on the way
@@ -58,7 +59,7 @@ export class Replicas {
         `UPDATE replicas SET changed_at = CASE WHEN state = 'current' THEN changed_at ELSE ? END,
            state = 'current', generation = ?, digest = ?, reason = NULL, verified_at = ?,
            checked_at = CASE WHEN ? = 1 THEN ? ELSE checked_at END
-         WHERE repository_id = ? AND node_id = ?`,
+         WHERE repository_id = ? AND node_id = ? AND state = 'repairing'`,
         [now, position.generation, position.digest, now, position.checked ? 1 : 0, now, repository, node],
       );
       if (admitted === 0) return false;
@@ -109,15 +110,27 @@ export class Replicas {
 /** Rolls an admission back: somebody else has the job. */
 class ClaimLost extends Error {}
 
+/** What a mark doesn't cover up: from behind to damaged, each is worse than the ones before. */
+const WORSE: Record<LostState, readonly ReplicaState[]> = {
+  outdated: ['diverged', 'missing', 'corrupt', 'repairing'], diverged: ['missing', 'corrupt'], missing: ['corrupt'], corrupt: [],
+};
+
 /** As `Replicas.mark`, inside a SQL transaction. */
 export async function markReplicas(
-  statements: Statements, repository: string, nodes: readonly string[], state: LostState, reason: string,
+  statements: Statements, repository: string, nodes: readonly string[], state: LostState, reason: string, upTo?: number,
 ): Promise<void> {
+  const worse = WORSE[state];
+  const conditions = [
+    ...(worse.length === 0 ? [] : [`state NOT IN (${placeholders(worse.length)})`]), ...(upTo === undefined ? [] : ['generation <= ?']),
+  ];
+  const values = [...worse, ...(upTo === undefined ? [] : [upTo])];
+  const which = `repository_id = ? AND node_id IN (${placeholders(nodes.length)})${conditions.map((condition) => ` AND ${condition}`).join('')}`;
+  const rows = await statements.all(`SELECT node_id FROM replicas WHERE ${which}`, [repository, ...nodes, ...values]);
+  if (rows.length === 0) return;
   // `changed_at` before `state`: MySQL assigns from left to right, and sees what it has assigned.
   await statements.run(
-    `UPDATE replicas SET changed_at = CASE WHEN state = ? THEN changed_at ELSE ? END, state = ?, reason = ?
-     WHERE repository_id = ? AND node_id IN (${placeholders(nodes.length)})`,
-    [state, new Date(), state, toReason(reason), repository, ...nodes],
+    `UPDATE replicas SET changed_at = CASE WHEN state = ? THEN changed_at ELSE ? END, state = ?, reason = ? WHERE ${which}`,
+    [state, new Date(), state, toReason(reason), repository, ...nodes, ...values],
   );
-  await openJobs(statements, repository, nodes, state, reason);
+  await openJobs(statements, repository, rows.map((row) => String(row['node_id'])), state, reason);
 }

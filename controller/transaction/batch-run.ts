@@ -37,7 +37,8 @@ export interface BatchPorts {
   random(): number;
   /** Names this process to the nodes. */
   readonly coordinator: string;
-  mark(repository: string, nodes: readonly string[], state: 'outdated' | 'diverged', reason: string): Promise<void>;
+  /** @param upTo what is at a later generation by then is left alone */
+  mark(repository: string, nodes: readonly string[], state: 'outdated' | 'diverged', reason: string, upTo?: number): Promise<void>;
   clock: Clock;
   /** An id for a transaction or a batch. */
   newId(): string;
@@ -185,7 +186,9 @@ export class BatchRun {
 
   /** The outcome stands whether or not this can be recorded: reads name the generation, and repair compares positions. */
   async #mark(context: RunContext, effect: BatchEffect & { type: 'mark' }): Promise<void> {
-    await this.#ports.mark(context.route.repository.id, effect.nodes, effect.state, effect.reason).catch(() => {});
+    // No further than this batch can have come.
+    const upTo = context.route.repository.generation + context.transactions.length;
+    await this.#ports.mark(context.route.repository.id, effect.nodes, effect.state, effect.reason, upTo).catch(() => {});
   }
 
   #endPhase(phase: 'prepare' | 'decide' | 'commit'): void {

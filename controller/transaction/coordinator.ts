@@ -7,6 +7,7 @@ import type { Deadlines, Limits } from '../config.ts';
 import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
 import type { Replica, Route } from '../store/rows.ts';
 import { BatchRun, type BatchOutcome, type BatchPorts } from './batch-run.ts';
+import { OBJECTS_IN_DOUBT } from './machine.ts';
 import { quorumOf } from './quorum.ts';
 import type { Turns } from './turns.ts';
 import { runVotes, type VoteRound } from './vote-round.ts';
@@ -150,8 +151,9 @@ export class Coordinator {
         this.#events.voteLost(repository.id, transaction, node, code);
       }
       for (const node of round.differing) this.#events.voteLost(repository.id, transaction, node, 'differs');
-      if (round.agreed !== undefined && round.differing.length > 0) {
-        await this.#ports.mark(repository.id, round.differing, 'diverged', 'voted differently from the quorum');
+      if (round.agreed !== undefined) {
+        await this.#markDoubtful(repository.id, round.differing, 'voted differently from the quorum');
+        await this.#markDoubtful(repository.id, Object.keys(round.lost).filter((node) => OBJECTS_IN_DOUBT.has(round.lost[node]!)), 'could not judge what the quorum judged');
       }
       return round;
     } catch (error) {
@@ -160,6 +162,11 @@ export class Coordinator {
     } finally {
       this.#events.phase('vote', this.#ports.clock.elapsed() - startedAt);
     }
+  }
+
+  /** What can't be recorded now is found by the next push, or by verification: no reason to fail this one. */
+  async #markDoubtful(repository: string, nodes: readonly string[], reason: string): Promise<void> {
+    if (nodes.length > 0) await this.#ports.mark(repository, nodes, 'diverged', reason).catch(() => {});
   }
 
   async #turn(route: Route, voted: Omit<VotedTransaction, 'finish'>): Promise<BatchOutcome> {

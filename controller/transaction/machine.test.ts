@@ -90,7 +90,7 @@ const SCRIPTS: [name: string, configured: number, participants: string[], script
     [refuse('b'), 'abort a b', 'finish no-quorum a:differs b:replica_busy'],
   ]],
   ['a replica that would move what the quorum leaves is diverged', 3, NODES, [
-    [promise('a', 'x', false)], [promise('b', 'y')], [promise('c', 'x', false), 'abort a b c', 'mark b diverged', 'finish nothing'],
+    [promise('a', 'x', false)], [promise('b', 'y')], [promise('c', 'x', false), 'abort a b c', 'mark diverged b', 'finish nothing'],
   ]],
   ['ends without a decision when a quorum says that nothing moves', 3, NODES, [
     [promise('a', 'x', false)], [promise('b', 'x', false), 'start-grace prepare'],

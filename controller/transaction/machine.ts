@@ -36,7 +36,7 @@ type CommitOutcome = 'committed' | 'diverged' | 'failed';
 export interface Agreed {
   answer: PrepareAnswer;
   promised: readonly string[];
-  /** Promised something else: they are behind or damaged. */
+  /** Promised something else, or failed where the quorum did not: they are behind or damaged. */
   differing: readonly string[];
 }
 
@@ -67,6 +67,9 @@ export type BatchResult =
   | { outcome: 'refused' }
   /** SQL didn't say. Neither success nor failure may be reported. */
   | { outcome: 'unknown' };
+
+/** Codes that say something about a replica's own objects rather than about the moment: such a replica is checked in full. */
+export const OBJECTS_IN_DOUBT: ReadonlySet<string> = new Set(['git_failed', 'internal']);
 
 type Step = readonly [BatchState, readonly BatchEffect[]];
 
@@ -108,7 +111,8 @@ function whilePreparing(state: BatchState & { phase: 'preparing' }, event: Batch
     const effects = [...abortOf(members.participants), ...markOf(count.others, 'diverged', 'would have moved refs that the quorum leaves')];
     return finish(members, effects, { outcome: 'nothing', answer });
   }
-  const agreed: Agreed = { answer, promised: count.winners, differing: count.others };
+  const doubtful = [...prepares].flatMap(([node, prepared]) => ('code' in prepared && OBJECTS_IN_DOUBT.has(prepared.code) ? [node] : []));
+  const agreed: Agreed = { answer, promised: count.winners, differing: [...count.others, ...doubtful] };
   // Who didn't promise this is out: told to undo whatever it has, now or when the late prepare reaches it.
   const out = members.participants.filter((node) => !count.winners.includes(node));
   return [{ phase: 'deciding', members, agreed }, [...abortOf(out), { type: 'decide', agreed }]];
@@ -125,7 +129,7 @@ function whileDeciding(state: BatchState & { phase: 'deciding' }, event: BatchEv
       { phase: 'committing', members, agreed, commits: new Map(), graceStarted: false },
       [
         { type: 'commit', nodes: agreed.promised, after: { generation: agreed.answer.generation, digest: agreed.answer.after } },
-        ...markOf(agreed.differing, 'diverged', 'prepared something else than the quorum'),
+        ...markOf(agreed.differing, 'diverged', 'did not prepare what the quorum prepared'),
       ],
     ];
   }

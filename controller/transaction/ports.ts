@@ -40,8 +40,8 @@ export function makePorts(input: {
     decide: ({ promised, transactions, events, ...decision }) => (
       decisions.commit({ ...decision, transactions: [...transactions], promised: [...promised], events: [...events] })),
     settle: ({ repository, batch, transactions }) => decisions.settle({ repository, batch, transactions: [...transactions] }),
-    mark: async (repository, ids, state, reason) => {
-      await replicas.mark(repository, [...ids], state, reason);
+    mark: async (repository, ids, state, reason, upTo) => {
+      await replicas.mark(repository, [...ids], state, reason, upTo);
       input.onMark();
     },
     decided: (transactions) => decisions.decided([...transactions]),

@@ -1,4 +1,5 @@
 import PQueue from 'p-queue';
+import type { Clock } from '@trivet/proto/clock.ts';
 
 /** What takes a repository's turn across controllers; see TurnLock in the store. */
 export interface SharedTurn {
@@ -7,6 +8,16 @@ export interface SharedTurn {
 
 /** Pushes and repairs of one repository that may wait for their turn here; more than that are refused. */
 const MAX_WAITING = 1_000;
+
+/**
+ * How long the turn of other controllers is waited for. They pass it on within milliseconds; one that was stopped with
+ * the turn in its hands would otherwise cost every batch all the time a push may wait.
+ */
+const SHARED_WAIT_MS = 2_000;
+/** After a vain wait the turn of that repository isn't waited for again for so long. */
+const VAIN_MS = 30_000;
+/** Repositories for which that is remembered at most. */
+const MAX_VAIN = 1_000;
 
 interface Line<T> {
   queue: PQueue;
@@ -23,10 +34,15 @@ export class Turns<T> {
   readonly #lines = new Map<string, Line<T>>();
   readonly #shared: SharedTurn;
   readonly #waitMs: number;
+  readonly #clock: Clock;
+  /** By repository, until when the shared turn isn't waited for. */
+  readonly #vain = new Map<string, number>();
 
-  constructor(shared: SharedTurn, waitMs: number) {
+  /** @param waitMs for how long a push waits for its turn in all */
+  constructor(shared: SharedTurn, waitMs: number, clock: Clock) {
     this.#shared = shared;
-    this.#waitMs = waitMs;
+    this.#waitMs = Math.min(waitMs, SHARED_WAIT_MS);
+    this.#clock = clock;
   }
 
   /** Pushes and repairs that wait for a turn, over all repositories. */
@@ -70,8 +86,7 @@ export class Turns<T> {
   async #visit<R>(repository: string, line: Line<T>, action: () => Promise<R>): Promise<R> {
     try {
       return await line.queue.add(async () => {
-        // Not getting the shared turn in time is no reason to fail: it is there for speed only.
-        const held = await this.#shared.acquire(repository, this.#waitMs).catch(() => undefined);
+        const held = await this.#acquire(repository);
         try {
           return await action();
         } finally {
@@ -80,6 +95,24 @@ export class Turns<T> {
       }) as R;
     } finally {
       if (line.queue.size === 0 && line.queue.pending === 0 && line.waiting.length === 0) this.#lines.delete(repository);
+    }
+  }
+
+  /** Not getting the shared turn in time is no reason to fail: it is there for speed only. */
+  async #acquire(repository: string): Promise<{ release(): Promise<void> } | undefined> {
+    const vain = (this.#vain.get(repository) ?? 0) > this.#clock.elapsed();
+    const held = await this.#shared.acquire(repository, vain ? 0 : this.#waitMs).catch(() => undefined);
+    if (held !== undefined) this.#vain.delete(repository);
+    else if (!vain) this.#remember(repository);
+    return held;
+  }
+
+  #remember(repository: string): void {
+    this.#vain.delete(repository);
+    this.#vain.set(repository, this.#clock.elapsed() + VAIN_MS);
+    for (const oldest of this.#vain.keys()) {
+      if (this.#vain.size <= MAX_VAIN) break;
+      this.#vain.delete(oldest);
     }
   }
 

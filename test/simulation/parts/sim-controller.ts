@@ -76,17 +76,17 @@ export class ControllerLife {
     this.registry = new NodeRegistry(directory, (name) => new SimNodeClient(simulation, simulation.node(name), this.process).asNodeClient(), {
       healthChanged: (node: KnownNode) => simulation.trace?.(this.#name, `takes ${node.id} for ${node.healthy ? 'healthy' : `unhealthy (${node.trouble})`}`),
     });
-    this.turns = new Turns<VotedTransaction>(simulation.turnLocks.of(this.process, faults, simulation.random('turns')), options.deadlines.turnMs);
+    this.turns = new Turns<VotedTransaction>(simulation.turnLocks.of(this.process, faults, simulation.random('turns')), options.deadlines.turnMs, this.process.clock);
     const failpoint = async (where: string) => {
       if (faults.strikes('crash')) crash(`at ${where}`);
       if (!this.process.alive) await new Promise<void>(nothing);
     };
     const { clock } = this.process;
     const repairPorts = makeRepairPorts({
-      repositories: this.repositories, replicas: this.replicas, jobs: this.#jobs, nodes: this.registry, turns: this.turns, leaseMs: options.leaseMs, failpoint,
+      repositories: this.repositories, replicas: this.replicas, jobs: this.#jobs, nodes: this.registry, turns: this.turns, leaseMs: options.leaseMs, failpoint, clock,
     });
     this.#reconcile = new Reconcile({
-      jobs: this.#jobs, repair: new Repair(guards.repairPorts(repairPorts), { bytesPerSecond: undefined }), targets: makeRepairTargets(this.registry), clock,
+      jobs: this.#jobs, repair: new Repair(guards.repairPorts(repairPorts), { bytesPerSecond: undefined, turnMs: 10_000 }), targets: makeRepairTargets(this.registry), clock,
       events: {
         repaired: (job, { way, rounds }) => simulation.trace?.(this.#name, `has brought ${job.node} back (${way}, ${rounds} rounds)`),
         repairFailed: (job, code) => simulation.trace?.(this.#name, `can not bring ${job.node} back: ${code}`),

@@ -4,9 +4,9 @@ import type {
   VoteHeader, CommitRequest, SettleAnswer } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../../../replica/context.ts';
 import { InDoubt } from '../../../replica/participant/in-doubt.ts';
-import { Journal } from '../../../replica/participant/journal.ts';
+import type { Journal } from '../../../replica/participant/journal.ts';
 import { backgroundWork } from '../../../replica/participant/loops.ts';
-import { Participant } from '../../../replica/participant/participant.ts';
+import type { Participant } from '../../../replica/participant/participant.ts';
 import { restart } from '../../../replica/participant/restart.ts';
 import type { Replica } from '../../../replica/repository/replica.ts';
 import type { Ingest } from '../../../replica/quarantine/ingest.ts';
