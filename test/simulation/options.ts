@@ -48,13 +48,13 @@ export interface SimulationOptions {
 }
 
 export const NO_FAULTS: Readonly<Record<FaultKind, number>> = {
-  lost: 0, doubled: 0, late: 0, reset: 0, crash: 0, torn: 0, 'sql-gone': 0, 'sql-slow': 0, 'sql-answer-lost': 0, 'commit-lost': 0,
+  lost: 0, doubled: 0, late: 0, reset: 0, crash: 0, 'disk-slow': 0, 'sql-gone': 0, 'sql-slow': 0, 'sql-answer-lost': 0, 'commit-lost': 0,
   'commit-applied': 0, 'commit-late': 0, 'turn-lost': 0, 'client-leaves': 0,
 };
 
 /** How often each fault strikes where a run has it at all: often enough to matter, seldom enough to get on. */
 const STRENGTH: Readonly<Record<FaultKind, number>> = {
-  lost: 0.04, doubled: 0.03, late: 0.1, reset: 0.5, crash: 0.012, torn: 0.3, 'sql-gone': 0.02, 'sql-slow': 0.1, 'sql-answer-lost': 0.02,
+  lost: 0.04, doubled: 0.03, late: 0.1, reset: 0.5, crash: 0.012, 'disk-slow': 0.08, 'sql-gone': 0.02, 'sql-slow': 0.1, 'sql-answer-lost': 0.02,
   'commit-lost': 0.05, 'commit-applied': 0.08, 'commit-late': 0.06, 'turn-lost': 0.15, 'client-leaves': 0.05,
 };
 
@@ -66,7 +66,7 @@ export const CALM: SimulationOptions = {
     voteStallMs: 50, voteGraceMs: 8, voteMs: 150, turnMs: 300, prepareGraceMs: 6, prepareMs: 80, decideMs: 500, commitGraceMs: 6, commitMs: 80,
     headersMs: 100, bodyIdleMs: 100, readMs: 80,
   },
-  catchUpMs: 20, promiseDeadlineMs: 120, voteExpiryMs: 600, journalBytes: 4_000, tickMs: 100, heartbeatMs: 200, reconcileMs: 150, sweepMs: 1_000, verifyIntervalMs: 0, leaseMs: 800,
+  catchUpMs: 20, promiseDeadlineMs: 120, voteExpiryMs: 600, journalBytes: 4_000, tickMs: 100, heartbeatMs: 200, reconcileMs: 250, sweepMs: 1_000, verifyIntervalMs: 0, leaseMs: 800,
   repairMs: 600, askMs: 100, sqlMs: 120, clientMs: 1_500,
 };
 
