@@ -52,8 +52,8 @@ export const CONTROLS: readonly Control[] = [
     }) },
     // Nodes hold one promise at a time, so two decisions meet only where a promise was lost with its disk while SQL was slow.
     set: [
-      ['liveness', 'false'], ['nodes', '3'], ['controllers', '3'], ['repositories', '1'], ['clients', '3'], ['operations', '4'], ['oldDisks', '4'],
-      ['probabilities.sql-slow', '0.5'], ['promiseDeadlineMs', '3000'], ['sqlMs', '2000'], ['heartbeatMs', '40'], ['deadlines.turnMs', '5'],
+      ['liveness', 'false'], ['nodes', '3'], ['controllers', '3'], ['repositories', '1'], ['clients', '3'], ['operations', '4'], ['oldDisks', '0'], ['probabilities.promise-gone', '0.3'],
+      ['probabilities.sql-slow', '0.2'], ['promiseDeadlineMs', '3000'], ['sqlMs', '2000'], ['sqlSlowMs', '500'], ['probabilities.lost', '0.08'], ['probabilities.late', '0'], ['heartbeatMs', '40'], ['deadlines.turnMs', '5'],
     ],
     maxRuns: 60_000,
   },

@@ -381,6 +381,19 @@ export class Simulation {
     };
   }
 
+  /** The nastiest moment for an old disk: a promise was given, and the disk comes back as it was before. */
+  #mayLosePromise(name: string): void {
+    if (!this.faults.strikes('promise-gone')) return;
+    const random = this.random('promise-gone');
+    const at = this.schedule.now;
+    const fault = { kind: 'old-disk' as const, at, end: 0, node: name, backupAt: at };
+    this.#backups.set(fault, this.node(name).disk.copy());
+    this.schedule.after(random.between(1, 20), () => {
+      const mend = this.#setDiskBack(fault);
+      if (mend !== undefined) this.schedule.after(random.between(1, 20), mend);
+    });
+  }
+
   #machine(name: string): SimNode | SimController {
     return this.nodes.find((node) => node.name === name) ?? this.controllers.find((controller) => controller.name === name)!;
   }
@@ -460,6 +473,7 @@ export class Simulation {
             ? `promises batch ${this.short(record.batch)}, to go from generation ${record.before.generation} to ${record.after.generation}`
             : `has ${record.kind} batch ${this.short(record.batch)}`);
         }
+        if (record.kind === 'promise') this.#mayLosePromise(node);
         for (const checker of this.#checkers) checker.recorded?.(node, record);
       },
       moved: (node, repository, from, to, how) => {

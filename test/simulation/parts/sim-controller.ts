@@ -56,7 +56,7 @@ export class ControllerLife {
     this.process = new SimProcess(`${controller.name}/${life}`, schedule, () => controller.skewMs);
     const crash = (where: string) => simulation.crash(controller, where);
     const sql = guards.sql(new SimSql({
-      store, process: this.process, machine: controller.name, network, faults, random: simulation.random('sql'), deadlineMs: options.sqlMs, crash,
+      store, process: this.process, machine: controller.name, network, faults, random: simulation.random('sql'), deadlineMs: options.sqlMs, slowMs: options.sqlSlowMs, crash,
       trace: simulation.trace,
     }));
     this.database = {
