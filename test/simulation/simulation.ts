@@ -282,7 +282,8 @@ export class Simulation {
     let resting = 0;
     const look = () => {
       resting = this.schedule.now > activeMs && this.unrest() === undefined ? resting + 1 : 0;
-      if (resting >= 2) this.schedule.stop();
+      // Longer than the latest message can be on its way.
+      if (resting >= 4) this.schedule.stop();
       else this.schedule.after(100, look);
     };
     this.schedule.after(activeMs, look);
