@@ -3,7 +3,7 @@ import { Random } from './random.ts';
 /** Faults that may strike whenever something happens, each with a probability in the options. */
 export type FaultKind =
   | 'lost' | 'doubled' | 'late' | 'reset'
-  | 'crash' | 'torn'
+  | 'crash' | 'disk-slow' | 'promise-gone'
   | 'sql-gone' | 'sql-slow' | 'sql-answer-lost' | 'commit-lost' | 'commit-applied' | 'commit-late'
   | 'turn-lost' | 'client-leaves';
 

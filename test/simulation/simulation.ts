@@ -1,10 +1,11 @@
 import { asTrivetError } from '@trivet/proto/errors.ts';
 import type { Command } from '@trivet/proto/vote.ts';
+import type { RepairPorts } from '../../controller/repair/repair.ts';
 import type { BatchPorts } from '../../controller/transaction/batch-run.ts';
 import { RefTable } from '../../replica/refs/ref-table.ts';
 import type { Replica } from '../../replica/repository/replica.ts';
 import { ALL_CHECKERS } from './checkers/all.ts';
-import type { Checker, CheckerFactory, ReplicaRow, RepositoryRow } from './checkers/checker.ts';
+import type { Checker, CheckerFactory, ReplicaRow, RepositoryRow, SqlState } from './checkers/checker.ts';
 import { ReplicaOnDisk } from './disk/node-disk.ts';
 import { Faults } from './faults.ts';
 import { REAL, type Guards } from './guards.ts';
@@ -90,7 +91,7 @@ export class Simulation {
     this.network = new Network(this.schedule, this.faults, this.random('network'), this.trace);
     const observe = this.#observePorts.bind(this);
     const guards = input.guards ?? REAL;
-    this.guards = { ...guards, ports: (ports) => guards.ports(observe(ports)) };
+    this.guards = { ...guards, ports: (ports) => guards.ports(observe(ports)), repairPorts: (ports) => guards.repairPorts(this.#observeRepair(ports)) };
     this.nodes = Array.from({ length: options.nodes }, (_, i) => new SimNode(`n${i + 1}`));
     this.controllers = Array.from({ length: options.controllers }, (_, i) => new SimController(`c${i + 1}`));
     this.repositories = Array.from({ length: options.repositories }, (_, i) => `repository${i + 1}`);
@@ -107,6 +108,9 @@ export class Simulation {
     takeOverTime(this.schedule, this.random('ids'));
     const unhandled = (error: unknown) => this.violate('nothing fails unseen', `a rejected promise that nobody handles: ${String((error as Error).stack)}`);
     process.on('unhandledRejection', unhandled);
+    // Thousands of refusals belong to a run, and nobody looks at where they were made, unless the story is told.
+    const { stackTraceLimit } = Error;
+    if (this.trace === undefined) Error.stackTraceLimit = 0;
     try {
       this.#found();
       for (const controller of this.controllers) this.startController(controller);
@@ -117,6 +121,7 @@ export class Simulation {
       if (this.#violation === undefined) for (const checker of this.#checkers) if (this.#violation === undefined) checker.atEnd?.();
     } finally {
       process.off('unhandledRejection', unhandled);
+      Error.stackTraceLimit = stackTraceLimit;
       giveTimeBack();
     }
     const count = (kind: PushDone['outcome']['kind']) => this.history.pushes.filter(({ outcome }) => outcome.kind === kind).length;
@@ -200,7 +205,7 @@ export class Simulation {
 
   /** Every replica that is open in a node's memory, with what SQL calls it. */
   openReplicas(): { node: string; replica: Replica; state: string }[] {
-    const states = new Map(this.#replicaRows().map((row) => [`${row.node_id} ${row.repository_id}`, row.state]));
+    const states = new Map(this.replicaRows().map((row) => [`${row.node_id} ${row.repository_id}`, row.state]));
     return this.nodes.flatMap((node) => [...node.life?.replicas.opened ?? []].map((replica) => (
       { node: node.name, replica, state: states.get(`${node.name} ${replica.id}`)! })));
   }
@@ -220,7 +225,7 @@ export class Simulation {
       if (replica.votes.size > 0) return `${node} holds votes`;
     }
     const positions = new Map(open.map(({ node, replica }) => [`${node} ${replica.id}`, replica.position]));
-    for (const row of this.#replicaRows()) {
+    for (const row of this.replicaRows()) {
       if (row.state !== 'current') return `SQL calls ${row.node_id} ${row.state}`;
       const position = positions.get(`${row.node_id} ${row.repository_id}`);
       if (position?.generation !== row.generation) return `${row.node_id} is at generation ${position?.generation}, not at SQL's ${row.generation}`;
@@ -277,7 +282,8 @@ export class Simulation {
     let resting = 0;
     const look = () => {
       resting = this.schedule.now > activeMs && this.unrest() === undefined ? resting + 1 : 0;
-      if (resting >= 2) this.schedule.stop();
+      // Longer than the latest message can be on its way.
+      if (resting >= 4) this.schedule.stop();
       else this.schedule.after(100, look);
     };
     this.schedule.after(activeMs, look);
@@ -376,17 +382,30 @@ export class Simulation {
     };
   }
 
+  /** The nastiest moment for an old disk: a promise was given, and the disk comes back as it was before. */
+  #mayLosePromise(name: string): void {
+    if (!this.faults.strikes('promise-gone')) return;
+    const random = this.random('promise-gone');
+    const at = this.schedule.now;
+    const fault = { kind: 'old-disk' as const, at, end: 0, node: name, backupAt: at };
+    this.#backups.set(fault, this.node(name).disk.copy());
+    this.schedule.after(random.between(1, 20), () => {
+      const mend = this.#setDiskBack(fault);
+      if (mend !== undefined) this.schedule.after(random.between(1, 20), mend);
+    });
+  }
+
   #machine(name: string): SimNode | SimController {
     return this.nodes.find((node) => node.name === name) ?? this.controllers.find((controller) => controller.name === name)!;
   }
 
-  #replicaRows(): ReplicaRow[] {
+  replicaRows(): ReplicaRow[] {
     return this.store.all('SELECT repository_id, node_id, state, generation, digest FROM replicas', []) as unknown as ReplicaRow[];
   }
 
   #sqlChanged(): void {
-    const repositories = this.store.all('SELECT id, generation, refs_digest, replication_factor FROM repositories', []) as unknown as RepositoryRow[];
-    const state = { repositories, replicas: this.#replicaRows() };
+    const state = this.#sqlState();
+    const { repositories } = state;
     this.trace?.('SQL', `holds ${repositories.map((row) => `${row.id} at ${this.positionText({ generation: row.generation, digest: row.refs_digest })}, ${
       state.replicas.filter((replica) => replica.repository_id === row.id).map((replica) => `${replica.node_id} ${replica.state} ${replica.generation}`).join(', ')}`).join('; ')}`);
     for (const checker of this.#checkers) checker.sql?.(state);
@@ -405,7 +424,36 @@ export class Simulation {
         for (const checker of this.#checkers) checker.asked?.({ repository, batch, transactions, generation: after.generation, promised, pushes });
         return ports.decide(decision);
       },
+      commit: async (repository, node, batch, deadlineMs) => {
+        const position = await ports.commit(repository, node, batch, deadlineMs);
+        for (const checker of this.#checkers) checker.commitAnswered?.(batch, node);
+        return position;
+      },
+      mark: async (repository, ...marked) => {
+        try {
+          await ports.mark(repository, ...marked);
+        } catch (error) {
+          for (const checker of this.#checkers) checker.markFailed?.(repository);
+          throw error;
+        }
+      },
     };
+  }
+
+  #observeRepair(ports: RepairPorts): RepairPorts {
+    return {
+      ...ports,
+      admit: async (job, position) => {
+        const admitted = await ports.admit(job, position);
+        if (admitted) for (const checker of this.#checkers) checker.admitted?.(job, this.#sqlState());
+        return admitted;
+      },
+    };
+  }
+
+  #sqlState(): SqlState {
+    const repositories = this.store.all('SELECT id, generation, refs_digest, replication_factor FROM repositories', []) as unknown as RepositoryRow[];
+    return { repositories, replicas: this.replicaRows() };
   }
 
   /** Commands keep their identity on the way from a client to a decision. */
@@ -426,6 +474,7 @@ export class Simulation {
             ? `promises batch ${this.short(record.batch)}, to go from generation ${record.before.generation} to ${record.after.generation}`
             : `has ${record.kind} batch ${this.short(record.batch)}`);
         }
+        if (record.kind === 'promise') this.#mayLosePromise(node);
         for (const checker of this.#checkers) checker.recorded?.(node, record);
       },
       moved: (node, repository, from, to, how) => {

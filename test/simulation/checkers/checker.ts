@@ -1,3 +1,4 @@
+import type { RepairJob } from '../../../controller/store/rows.ts';
 import type { JournalRecord } from '../../../replica/participant/journal.ts';
 import type { PushDone, ReadDone } from '../history.ts';
 import type { Simulation } from '../simulation.ts';
@@ -43,6 +44,12 @@ export interface Checker {
   moved?(node: string, repository: string, from: number | undefined, to: { generation: number; digest: string }, how: string): void;
   /** A node came up with an old disk. */
   rolledBack?(node: string): void;
+  /** A node answered a commit. */
+  commitAnswered?(batch: string, node: string): void;
+  /** SQL couldn't be told that replicas of a repository aren't current. */
+  markFailed?(repository: string): void;
+  /** SQL has admitted a replica by this job. */
+  admitted?(job: RepairJob, state: SqlState): void;
   pushed?(push: PushDone): void;
   read?(read: ReadDone): void;
   atEnd?(): void;

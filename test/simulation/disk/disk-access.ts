@@ -27,7 +27,7 @@ export class DiskAccess {
 
   /** One durable step, with the node's death possible before and after it. */
   async step(what: string, perform: () => void): Promise<void> {
-    await this.#process.wait(this.#random.between(0.05, 0.6));
+    await this.#process.wait(this.#faults.strikes('disk-slow') ? this.#random.between(2, 120) : this.#random.between(0.05, 0.6));
     return this.now(what, perform);
   }
 

@@ -55,10 +55,10 @@ export class ControllerLife {
     this.#name = controller.name;
     this.process = new SimProcess(`${controller.name}/${life}`, schedule, () => controller.skewMs);
     const crash = (where: string) => simulation.crash(controller, where);
-    const sql = new SimSql({
-      store, process: this.process, machine: controller.name, network, faults, random: simulation.random('sql'), deadlineMs: options.sqlMs, crash,
+    const sql = guards.sql(new SimSql({
+      store, process: this.process, machine: controller.name, network, faults, random: simulation.random('sql'), deadlineMs: options.sqlMs, slowMs: options.sqlSlowMs, crash,
       trace: simulation.trace,
-    });
+    }));
     this.database = {
       dialect: 'sqlite', url: 'file::memory:', deadlineMs: options.sqlMs, sql,
       now: async () => new Date(EPOCH_MS + Math.floor(schedule.now + store.skewMs)),

@@ -16,6 +16,7 @@ export interface SqlWorld {
   faults: Faults;
   random: Random;
   deadlineMs: number;
+  slowMs: number;
   crash(where: string): void;
   trace: ((who: string, text: string) => void) | undefined;
 }
@@ -111,8 +112,8 @@ export class SimSql implements Sql {
 
   /** Waits until the database answers, and for it to ourselves. */
   async #reach(): Promise<() => void> {
-    const { store, process, machine, network, faults, random, deadlineMs } = this.#world;
-    await process.wait(faults.strikes('sql-slow') ? random.between(5, 150) : random.between(0.1, 0.8));
+    const { store, process, machine, network, faults, random, deadlineMs, slowMs } = this.#world;
+    await process.wait(faults.strikes('sql-slow') ? random.between(5, slowMs) : random.between(0.1, 0.8));
     if (!store.up || !network.passes(machine, STORE) || !network.passes(STORE, machine) || faults.strikes('sql-gone')) {
       await process.wait(random.chance(0.5) ? 1 : deadlineMs);
       throw new Error('the database does not answer');

@@ -6,10 +6,14 @@ interface Prepared {
   statement: StatementSync;
   /** Whether it changes what checkers look at. */
   matters: boolean;
+  /** The table it writes to. */
+  table: string | undefined;
+  /** Whether it can only find open repair jobs. */
+  openJobs: boolean;
 }
 
 /** Opening a database and migrating it takes as long as a run; so a thread keeps one, and empties it for each run. */
-let kept: { database: DatabaseSync; prepared: Map<string, Prepared>; tables: string[] } | undefined;
+let kept: { database: DatabaseSync; prepared: Map<string, Prepared>; tables: string[]; written: Set<string> } | undefined;
 
 /**
  * The database server: the real schema in an SQLite database in memory. SQL transactions run one at a time, so whoever
@@ -19,6 +23,7 @@ export class SimStore {
   readonly #database: DatabaseSync;
   readonly #prepared: Map<string, Prepared>;
   readonly #waiting: (() => void)[] = [];
+  readonly #answers = new Map<string, Row[]>();
   #taken = false;
   #dirty = false;
   /** Whether it answers at all. */
@@ -34,7 +39,8 @@ export class SimStore {
     // Of a run that was stopped in the middle.
     if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
     this.#prepared = kept.prepared;
-    for (const table of kept.tables) this.run(`DELETE FROM ${table}`, []);
+    for (const table of kept.tables) if (kept.written.has(table)) this.run(`DELETE FROM ${table}`, []);
+    kept.written.clear();
     this.#dirty = false;
   }
 
@@ -55,14 +61,28 @@ export class SimStore {
     return new Promise((resolve) => { this.#waiting.push(() => resolve(leave)); });
   }
 
+  /** Between two writes the same question has the same answer, and most questions are asked again and again. */
   all(sql: string, values: readonly Argument[]): Row[] {
-    return this.#attempt(() => this.#prepare(sql).statement.all(...values.map(toSql)) as Row[]);
+    const key = values.length === 0 ? sql : `${sql}\n${values.map(toSql).join('\n')}`;
+    let rows = this.#answers.get(key);
+    if (rows === undefined) {
+      const { statement, openJobs } = this.#prepare(sql);
+      // Due jobs are looked for all the time, by a statement that takes longer than most, and hardly ever is there one.
+      if (openJobs && this.all(ANY_OPEN_JOB, []).length === 0) return [];
+      rows = this.#attempt(() => statement.all(...values.map(toSql)) as Row[]);
+      this.#answers.set(key, rows);
+    }
+    return rows;
   }
 
   run(sql: string, values: readonly Argument[]): number {
-    const { statement, matters } = this.#prepare(sql);
+    const { statement, matters, table } = this.#prepare(sql);
     const changes = this.#attempt(() => Number(statement.run(...values.map(toSql)).changes));
-    if (matters && changes > 0) this.#dirty = true;
+    if (changes > 0) {
+      this.#answers.clear();
+      if (table !== undefined) kept!.written.add(table);
+      if (matters) this.#dirty = true;
+    }
     return changes;
   }
 
@@ -77,6 +97,7 @@ export class SimStore {
 
   rollback(): void {
     this.#database.exec('ROLLBACK');
+    this.#answers.clear();
     this.#dirty = false;
   }
 
@@ -90,7 +111,11 @@ export class SimStore {
   #prepare(sql: string): Prepared {
     let prepared = this.#prepared.get(sql);
     if (prepared === undefined) {
-      prepared = { statement: this.#database.prepare(sql), matters: /^\s*(?:INSERT INTO|UPDATE) (?:repositories|replicas|transactions)\b/.test(sql) };
+      const table = /^\s*(?:INSERT(?: OR \w+)? INTO|UPDATE)\s+(\w+)/.exec(sql)?.[1];
+      prepared = {
+        statement: this.#database.prepare(sql), table, matters: table === 'repositories' || table === 'replicas' || table === 'transactions',
+        openJobs: sql.includes('FROM repair_jobs j') && sql.includes('WHERE j.open = 1 AND'),
+      };
       this.#prepared.set(sql, prepared);
     }
     return prepared;
@@ -106,12 +131,14 @@ export class SimStore {
   }
 }
 
+const ANY_OPEN_JOB = 'SELECT 1 FROM repair_jobs WHERE open = 1 LIMIT 1';
+
 function open(): NonNullable<typeof kept> {
   const database = new DatabaseSync(':memory:');
   for (const { sql } of knownMigrations('sqlite')) for (const statement of statementsOf(sql)) database.exec(statement);
   // Children first, because of the foreign keys.
-  const tables = ['repair_jobs', 'replicas', 'nodes', 'repositories', 'transactions', 'events', 'findings', 'data_losses', 'sqlite_sequence'];
-  return { database, prepared: new Map(), tables };
+  const tables = ['repair_jobs', 'replicas', 'nodes', 'repositories', 'transactions', 'events', 'findings', 'data_losses'];
+  return { database, prepared: new Map(), tables, written: new Set() };
 }
 
 function toSql(value: Argument): string | number | null {
