@@ -2,9 +2,11 @@ import { execFile, spawnSync } from 'node:child_process';
 import { mkdir, open, readFile, rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import { until } from '../../cluster.ts';
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
+const UNMOUNT_PATIENCE_MS = 20_000;
 
 /** What can be done to a disk. `fail`: an error of the file system, from which it is read-only; `freeze`: writes hang. */
 export type DiskFault = 'fill' | 'fail' | 'freeze';
@@ -115,25 +117,19 @@ export class Disk {
     this.#mounted = false;
   }
 
+  /** @throws Error when something still uses it after a while */
   async unmount(): Promise<void> {
     if (!this.#mounted) return;
-    // Somebody's last process may still be on its way out.
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await run('umount', attempt < 50 ? [this.path] : ['-l', this.path]);
-        break;
-      } catch (error) {
-        if (attempt >= 50) throw error;
-        await new Promise((done) => { setTimeout(done, 100); });
-      }
-    }
+    // The last of a killed node's children may still be on their way out.
+    await until(() => run('umount', [this.path]).then(() => true, () => false), UNMOUNT_PATIENCE_MS, () => `${this.path} is still in use`);
     this.#mounted = false;
     MOUNTED.delete(this);
   }
 
   async remove(): Promise<void> {
-    if (this.#frozen) await this.thaw();
-    await this.unmount();
+    await this.thaw();
+    await this.unmount().catch(() => this.releaseNow());
+    MOUNTED.delete(this);
     await rm(this.path, { recursive: true, force: true, maxRetries: 3 });
     await rm(this.#image, { force: true });
   }
