@@ -55,18 +55,18 @@ const VERIFICATION_SETTINGS = { TRIVET_VERIFY_INTERVAL_MS: '5000', TRIVET_CHECK_
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
   const { seed, durationMs, say } = options;
   const names = { nodes: numbered('node', options.nodes), controllers: numbered('controller', CONTROLLERS), database: DATABASE };
-  let history: History | undefined;
+  const late: { history?: History } = {};
   let deaths = 0;
   const deployment = await Deployment.start({
     nodes: options.nodes, controllers: CONTROLLERS, diskBytes: DISK_BYTES.base + DISK_BYTES.eachMinute * Math.ceil(durationMs / 60_000),
     environment: { ...SETTINGS, ...(options.verification ? VERIFICATION_SETTINGS : {}) },
     onDeath: (part, how) => {
       deaths += 1;
-      history?.note(`${part.name} ended by itself (${how}), and is started again`);
+      late.history?.note(`${part.name} ended by itself (${how}), and is started again`);
     },
-    onStranger: (to) => history?.note(`a connection to ${to} came from none of the parts, or from one that is gone`),
+    onStranger: (to) => late.history?.note(`a connection to ${to} came from none of the parts, or from one that is gone`),
   });
-  history = new History(join(deployment.directory, 'history.jsonl'));
+  const history = late.history = new History(join(deployment.directory, 'history.jsonl'));
   const disk = deployment.disk('node1');
   const kinds = kindsFor({ disks: disk.can, verification: options.verification }).filter((kind) => options.only?.includes(kind) ?? true);
   say(`${options.nodes} nodes, ${CONTROLLERS} controllers; each disk is ${{ ext4: 'an ext4 file system', tmpfs: 'a tmpfs', directory: 'a plain directory' }[disk.kind]}; everything is in ${deployment.directory}`);

@@ -21,6 +21,8 @@ const USAGE = `npm run chaos -- [--minutes M] [--seed S] [--nodes 3|5] [--client
 /** Violations that are told as a story; the others only in a line each. */
 const STORIES = 5;
 
+// Exit handlers end the parts and unmount the disks; a signal alone would run none.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
 const options = readOptions();
 console.log(`npm run chaos -- --seed ${options.seed} --minutes ${options.minutes} --nodes ${options.nodes.join(',')} --clients ${options.clients} --pause ${options.pauseMs}`
   + `${options.only === undefined ? '' : ` --only ${options.only.join(',')}`}${options.verification ? ' --verification' : ''}`);

@@ -64,6 +64,8 @@ export class Disk {
 
   /** Leaves not a byte free. */
   async fill(): Promise<void> {
+    // Else it would be the disk of this machine.
+    if (!this.#mounted) throw new Error(`${this.path} is not mounted`);
     const { bavail, bsize } = await statfs(this.path);
     await run('fallocate', ['-l', String(bavail * bsize), this.#ballast]).catch(() => {});
     const file = await open(this.#ballast, 'a');

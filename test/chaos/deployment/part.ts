@@ -68,6 +68,8 @@ export class Part {
     const child = spawn(process.execPath, [...FLAGS[this.kind], program], { cwd: ROOT, env: this.#options.environment, stdio: ['ignore', log, log] });
     closeSync(log);
     this.#child = child;
+    RUNNING.add(child);
+    child.once('exit', () => RUNNING.delete(child));
     child.once('exit', (code, signal) => {
       if (!this.#up || this.#child !== child) return;
       this.#options.onDeath(this, signal ?? `exit status ${code}`);
@@ -116,3 +118,7 @@ export class Part {
     }
   }
 }
+
+/** However this process ends, its parts go with it. */
+const RUNNING = new Set<ChildProcess>();
+process.on('exit', () => { for (const child of RUNNING) child.kill('SIGKILL'); });

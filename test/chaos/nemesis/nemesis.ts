@@ -3,7 +3,7 @@ import type { Deployment } from '../deployment/deployment.ts';
 import type { History } from '../history/history.ts';
 import { begin, describe, healEverything } from './faults.ts';
 import { kindOf } from './kinds.ts';
-import type { Fault } from './schedule.ts';
+import { interferes, type Fault } from './schedule.ts';
 
 /** A replica that was damaged is to be whole again within this time, with other faults at rest; else the next destruction is left out. */
 const REPAIR_PATIENCE_MS = 90_000;
@@ -20,7 +20,7 @@ export interface NemesisOptions {
 /** Carries a schedule of faults out. */
 export class Nemesis {
   readonly #options: NemesisOptions;
-  readonly #running = new Set<Promise<void>>();
+  readonly #running = new Map<Fault, Promise<void>>();
   #broken: unknown;
   /** How long the waits before destructions took. */
   readonly repairWaitsMs: number[] = [];
@@ -51,10 +51,11 @@ export class Nemesis {
         await this.#carryOut(fault, signal);
         continue;
       }
-      const running = this.#carryOut(fault, signal).finally(() => { this.#running.delete(running); });
-      this.#running.add(running);
+      // To end a fault may take longer than the schedule can know: a database that comes up again, a disk that is checked.
+      await Promise.all([...this.#running].filter(([other]) => interferes(other, fault)).map(([, end]) => end));
+      this.#running.set(fault, this.#carryOut(fault, signal).finally(() => { this.#running.delete(fault); }));
     }
-    await Promise.all(this.#running);
+    await Promise.all(this.#running.values());
     if (this.#broken !== undefined) throw this.#broken;
     await healEverything(this.#options.deployment);
   }
@@ -76,7 +77,7 @@ export class Nemesis {
   }
 
   async #untilRepaired(signal: AbortSignal): Promise<boolean> {
-    await Promise.all(this.#running);
+    await Promise.all(this.#running.values());
     await healEverything(this.#options.deployment);
     const startedAt = performance.now();
     while (!await this.#options.repaired()) {

@@ -82,7 +82,14 @@ export function allLinks({ nodes, controllers, database }: Pick<ScheduleOptions,
 function aim(kind: FaultKind, options: ScheduleOptions, random: Random): Pick<Fault, 'targets' | 'cut' | 'delayMs'> {
   const { nodes, controllers, database } = options;
   const links = allLinks(options);
+  const someNode = () => [random.pick(nodes)];
   switch (kind) {
+    case 'kill-node': case 'stop-node': case 'fill-disk': case 'fail-disk': case 'freeze-disk': case 'power-loss': case 'take-backup':
+      return { targets: someNode() };
+    case 'restore-backup': case 'lose-disk': case 'lose-replica':
+    case 'flip-bit': case 'truncate-packed-refs': case 'edit-ref': case 'delete-index': case 'delete-replica':
+      // At most a minority.
+      return { targets: random.shuffled(nodes).slice(0, random.between(1, Math.floor((nodes.length - 1) / 2))) };
     case 'kill-controller': case 'stop-controller': return { targets: [random.pick(controllers)] };
     case 'stutter': return { targets: [random.pick([...nodes, ...controllers])] };
     case 'kill-everything': return { targets: [...controllers, ...nodes] };
@@ -94,30 +101,27 @@ function aim(kind: FaultKind, options: ScheduleOptions, random: Random): Pick<Fa
       const part = random.pick([...nodes, ...controllers]);
       return { targets: links.filter((link) => link.split('→').includes(part)), cut: random.pick(CUTS) };
     }
-    case 'split': {
-      // Two halves that don't see each other, a controller in each; who has the database decides.
-      const half = new Set([...random.shuffled(nodes).slice(0, Math.ceil(nodes.length / 2)), random.pick(controllers)]);
-      const within = (part: string) => nodes.includes(part) || controllers.includes(part);
-      const across = links.filter((link) => {
-        const [from, to] = link.split('→') as [string, string];
-        return within(from) && within(to) && half.has(from) !== half.has(to);
-      });
-      return { targets: across, cut: random.pick(['refuse', 'hold'] as const) };
-    }
+    case 'split': return { targets: acrossHalves(links, options, random), cut: random.pick(['refuse', 'hold'] as const) };
     case 'break-connections': return { targets: links };
     case 'slow-node': {
-      const node = random.pick(nodes);
+      const [node] = someNode();
       return { targets: links.filter((link) => link.endsWith(`→${node}`)), delayMs: random.pick(DELAYS_MS) };
-    }
-    default: {
-      const atOnce = kindOf(kind).destroys === true ? random.between(1, Math.floor((nodes.length - 1) / 2)) : 1;
-      return { targets: random.shuffled(nodes).slice(0, atOnce) };
     }
   }
 }
 
+/** The links between two halves that don't see each other, a controller in each; both see the database, which decides. */
+function acrossHalves(links: readonly string[], { nodes, controllers }: ScheduleOptions, random: Random): string[] {
+  const half = new Set([...random.shuffled(nodes).slice(0, Math.ceil(nodes.length / 2)), random.pick(controllers)]);
+  const within = (part: string) => nodes.includes(part) || controllers.includes(part);
+  return links.filter((link) => {
+    const [from, to] = link.split('→') as [string, string];
+    return within(from) && within(to) && half.has(from) !== half.has(to);
+  });
+}
+
 /** Two faults that would end each other's work too early. */
-function interferes(a: Fault, b: Fault): boolean {
+export function interferes(a: Fault, b: Fault): boolean {
   // Breaking connections undoes nothing.
   if (a.kind === 'break-connections' || b.kind === 'break-connections') return false;
   return a.targets.some((target) => b.targets.includes(target));
