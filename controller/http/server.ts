@@ -82,7 +82,8 @@ export function makeServer(context: ControllerContext): FastifyInstance {
 
 async function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const fault = translate(error);
-  if (fault.code === 'internal') request.log.error({ err: error }, 'unexpected error');
+  if (hasLeft(error, reply)) request.log.info({ method: request.method, url: request.url.slice(0, 500) }, 'the client left');
+  else if (fault.code === 'internal') request.log.error({ err: error }, 'unexpected error');
   else request.log.info({ code: fault.code, fields: fault.fields, method: request.method, url: request.url.slice(0, 500) }, 'refused');
   if (fault.retry && fault.status === 503) void reply.header('retry-after', '1');
   if (fault.code === 'method_not_allowed') void reply.header('allow', String(fault.fields['allowed'] ?? ''));
@@ -91,6 +92,11 @@ async function answerError(error: FastifyError, request: FastifyRequest, reply: 
   // git shows a text/plain body to its user, line by line.
   if (isGit(request)) await reply.type('text/plain; charset=utf-8').send(`${explain(fault)}\n`);
   else await reply.send(fault.toJSON());
+}
+
+/** Work was broken off because nobody waits for its answer any more: no fault of this program. */
+function hasLeft(error: FastifyError, reply: FastifyReply): boolean {
+  return error.name === 'AbortError' && reply.raw.destroyed;
 }
 
 function isGit(request: FastifyRequest): boolean {

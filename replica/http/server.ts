@@ -39,7 +39,9 @@ export function makeServer(context: ReplicaContext): App {
       ? new TrivetError('bad_request', { problem: error.message })
       : asTrivetError(error);
     const fault = error instanceof TrivetError ? error : expectedFault;
-    if (fault.code === 'internal') request.log.error({ err: error }, 'unexpected error');
+    // Work that is broken off because nobody waits for its answer any more is no fault of this program.
+    if (error.name === 'AbortError' && reply.raw.destroyed) request.log.info({ url: request.url }, 'the client left');
+    else if (fault.code === 'internal') request.log.error({ err: error }, 'unexpected error');
     else request.log.info({ code: fault.code, fields: fault.fields, url: request.url }, 'refused');
     await reply.code(fault.status).send(fault.toJSON());
   });
