@@ -10,6 +10,7 @@ import { Controllers } from './participant/controllers.ts';
 import { Journal } from './participant/journal.ts';
 import { Participant } from './participant/participant.ts';
 import { InDoubt } from './participant/in-doubt.ts';
+import { Lifelines } from './participant/lifelines.ts';
 import { Ingest } from './quarantine/ingest.ts';
 import { Repair } from './repair/repair.ts';
 import { Replicas } from './repository/replicas.ts';
@@ -37,6 +38,7 @@ export interface ReplicaContext {
   readers: ObjectReaders;
   participant: Participant;
   inDoubt: InDoubt;
+  lifelines: Lifelines;
   controllers: Controllers;
   repair: Repair;
   verify: Verify;
@@ -64,10 +66,12 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
   const inDoubt = new InDoubt(config.node, replicas, participant, controllers, {
     settled: (repository, batch, outcome) => {
       metrics.settled.inc({ outcome });
+      lifelines.forget(batch);
       log.warn({ repository, batch, outcome }, 'a promise in doubt was settled');
     },
     unanswered: (repository, batch, code) => log.warn({ repository, batch, code }, 'nobody knows the decision on a promise yet'),
   });
+  const lifelines = new Lifelines(replicas, inDoubt);
   const uploadPacks = new UploadPackLimiter({ concurrency: config.maxGitProcesses, maxWaiting: config.maxWaitingGitProcesses });
   const responses = new ResponseCache(join(config.directory, 'cache'), {
     maxBytes: config.responseCacheBytes, maxEntryBytes: Math.floor(config.responseCacheBytes / 4),
@@ -82,7 +86,7 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
   });
   const verify = new Verify({ replicas, isRepaired: (id) => repair.isRunning(id), onProblems: forgetObjects });
   return {
-    config, boot: newId(), ready: false, log, metrics, failpoint, replicas, journal, readers, participant, inDoubt, controllers, repair, verify, flush, uploadPacks, responses,
+    config, boot: newId(), ready: false, log, metrics, failpoint, replicas, journal, readers, participant, inDoubt, lifelines, controllers, repair, verify, flush, uploadPacks, responses,
   };
 }
 

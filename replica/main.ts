@@ -23,6 +23,7 @@ try {
     context.ready = false;
     const timer = setTimeout(() => process.exit(1), STOP_DEADLINE_MS);
     loops.stop();
+    context.lifelines.close();
     await app.close();
     await context.readers.closeAll();
     await context.controllers.close();

@@ -72,6 +72,7 @@ export class TestNode {
 
   async stop(): Promise<void> {
     if (this.#crashed) return;
+    this.context.lifelines.close();
     this.app.server.closeAllConnections();
     await this.app.close();
     await this.context.readers.closeAll();
@@ -136,18 +137,7 @@ export class TestRepository {
 
   /** A commit with a file of `fileBytes`, through vote, prepare and commit on each of these nodes. Gives its id. */
   async push(nodes: readonly TestNode[], options: { ref?: string; fileBytes?: number } = {}): Promise<Oid> {
-    const { ref = 'refs/heads/main', fileBytes = 100 } = options;
-    const number = ++this.#pushes;
-    const file = blob(textOf(number, fileBytes));
-    const root = tree([['100644', `file-${number}`, idOf(file, this.format)]]);
-    const old = this.tips.get(ref);
-    const made = commit({ tree: idOf(root, this.format), parents: old === undefined ? [] : [old], message: `push ${number}\n` });
-    const oid = idOf(made, this.format);
-    const header: VoteHeader = {
-      transaction: newId(), commands: [{ ref, old: old ?? zeroOid(this.format), new: oid }], atomic: false,
-      policy: { denyNonFastForwards: false, denyDeletes: false }, generation: this.#generation, pack: true,
-    };
-    const pack = buildPack([whole(file), whole(root), whole(made)], this.format);
+    const { header, pack, ref, oid } = this.#makePush(options);
     const batch = newId();
     for (const { context: { participant, replicas } } of nodes) {
       await replicas.use(this.id, async (replica) => {
@@ -159,6 +149,31 @@ export class TestRepository {
     this.tips.set(ref, oid);
     this.#generation += 1;
     return oid;
+  }
+
+  /** Takes a push as far as its vote on one node, to a branch of its own. */
+  async voteOn({ context: { participant, replicas } }: TestNode): Promise<{ transaction: string; generation: number }> {
+    const { header, pack } = this.#makePush({ ref: `refs/heads/voted-${this.#pushes}` });
+    return replicas.use(this.id, async (replica) => {
+      const { generation } = replica;
+      await participant.vote(replica, { ...header, generation }, streamOf(pack), new AbortController().signal);
+      return { transaction: header.transaction, generation };
+    });
+  }
+
+  #makePush(options: { ref?: string; fileBytes?: number }) {
+    const { ref = 'refs/heads/main', fileBytes = 100 } = options;
+    const number = ++this.#pushes;
+    const file = blob(textOf(number, fileBytes));
+    const root = tree([['100644', `file-${number}`, idOf(file, this.format)]]);
+    const old = this.tips.get(ref);
+    const made = commit({ tree: idOf(root, this.format), parents: old === undefined ? [] : [old], message: `push ${number}\n` });
+    const oid = idOf(made, this.format);
+    const header: VoteHeader = {
+      transaction: newId(), commands: [{ ref, old: old ?? zeroOid(this.format), new: oid }], atomic: false,
+      policy: { denyNonFastForwards: false, denyDeletes: false }, generation: this.#generation, pack: true,
+    };
+    return { header, pack: buildPack([whole(file), whole(root), whole(made)], this.format), ref, oid };
   }
 }
 

@@ -37,6 +37,11 @@ export class Verify {
     this.#parts = parts;
   }
 
+  /** Verifications that run now. */
+  get running(): number {
+    return this.#full.pending + this.#light.pending;
+  }
+
   /**
    * @param full also every byte of every file of the store and every link between objects
    * @param signal gives up, and ends git
