@@ -1,4 +1,5 @@
 import { access } from 'node:fs/promises';
+import { finishMigrations } from '../quarantine/finish-migrations.ts';
 import { removeOrphanLocks, removeTornRefs, RefStore, type RefChange, type RefUpdate } from '../refs/ref-store.ts';
 import { readReplicaRecord, writeReplicaRecord } from '../repository/position-file.ts';
 import { removeQuarantines, type Replicas } from '../repository/replicas.ts';
@@ -26,6 +27,7 @@ export async function recover(replicas: Replicas, records: readonly JournalRecor
     const gitDir = replicas.gitDir(id);
     await removeOrphanLocks(gitDir);
     await removeTornRefs(gitDir);
+    await finishMigrations(gitDir);
     await removeQuarantines(gitDir);
   }
   let inDoubt = 0;
