@@ -7,6 +7,7 @@ import type { ControllerConfig } from './config.ts';
 import { Events } from './events.ts';
 import { makeMetrics, type ControllerMetrics } from './metrics.ts';
 import { makeNodeAgent, NodeClient } from './nodes/node-client.ts';
+import { Lifelines } from './nodes/lifelines.ts';
 import { NodeRegistry } from './nodes/node-registry.ts';
 import { Delivery } from './outbox/delivery.ts';
 import { Admission } from './repair/admission.ts';
@@ -53,6 +54,7 @@ export interface ControllerContext {
   findings: Findings;
   verifications: Verifications;
   nodes: NodeRegistry;
+  lifelines: Lifelines;
   reader: Reader;
   coordinator: Coordinator;
   creation: Creation;
@@ -106,6 +108,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   return {
     config, log, events, metrics, database, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
     nodes, coordinator, reconcile, verification, agent, turnLock,
+    lifelines: new Lifelines((node, signal) => node.client.lifeline(boot, signal)),
     transactions: new Transactions(decisions, repositories, nodes),
     repairs: new RepairRequests({ repositories, jobs, verification, onOpened: onDue }),
     listing: new Listing({ nodes, repositories, replicas, findings, onFound }),

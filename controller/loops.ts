@@ -23,6 +23,7 @@ export function startLoops(context: ControllerContext): { stop(): void } {
       // Nodes are asked even when SQL can't say which there are.
       await nodes.refresh().catch(() => {});
       await nodes.poll();
+      context.lifelines.keep(nodes.all);
     }),
     every(config.reconcileMs, async () => reconcile.poke()),
     every(SWEEP_MS, () => reconcile.sweep()),

@@ -12,6 +12,7 @@ import { journalFiles } from './participant/journal-files.ts';
 import { Journal } from './participant/journal.ts';
 import { Participant } from './participant/participant.ts';
 import { InDoubt } from './participant/in-doubt.ts';
+import { Lifelines } from './participant/lifelines.ts';
 import { Ingest } from './quarantine/ingest.ts';
 import { Repair } from './repair/repair.ts';
 import { replicaDisk, type ReplicaDisk } from './repository/replica-disk.ts';
@@ -43,6 +44,7 @@ export interface ReplicaContext {
   readers: ObjectReaders;
   participant: Participant;
   inDoubt: InDoubt;
+  lifelines: Lifelines;
   controllers: Controllers;
   repair: Repair;
   verify: Verify;
@@ -76,6 +78,7 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
     },
     unanswered: (repository, batch, code) => log.warn({ repository, batch, code }, 'nobody knows the decision on a promise yet'),
   });
+  const lifelines = new Lifelines(replicas, inDoubt, systemClock);
   const uploadPacks = new UploadPackLimiter({ concurrency: config.maxGitProcesses, maxWaiting: config.maxWaitingGitProcesses });
   const responses = new ResponseCache(join(config.directory, 'cache'), {
     maxBytes: config.responseCacheBytes, maxEntryBytes: Math.floor(config.responseCacheBytes / 4),
@@ -91,7 +94,7 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
   const verify = new Verify({ replicas, isRepaired: (id) => repair.isRunning(id), onProblems: forgetObjects });
   return {
     config, boot: newId(), ready: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, readers, participant, inDoubt,
-    controllers, repair, verify, flush, uploadPacks, responses,
+    lifelines, controllers, repair, verify, flush, uploadPacks, responses,
   };
 }
 

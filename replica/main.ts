@@ -1,10 +1,14 @@
 import { mkdir } from 'node:fs/promises';
 import pino from 'pino';
+import { TrivetError } from '@trivet/proto/errors.ts';
+import { newId } from '@trivet/proto/id.ts';
 import { ConfigurationError } from '@trivet/proto/settings.ts';
 import { readReplicaConfig } from './config.ts';
 import { makeContext } from './context.ts';
+import { DirectoryInUse, lockDirectory } from './directory/lock.ts';
+import { ownerOf, WrongDirectory, wrongDirectory } from './directory/owner.ts';
 import { makeServer } from './http/server.ts';
-import { restart } from './participant/restart.ts';
+import { announceWrongDirectory, restart } from './participant/restart.ts';
 import { startLoops } from './participant/loops.ts';
 
 /** How long running requests get to end before a stopping node breaks them off. */
@@ -14,6 +18,13 @@ try {
   const config = readReplicaConfig(process.env);
   const log = pino({ level: config.logLevel, base: { node: config.node } });
   await mkdir(config.directory, { recursive: true });
+  // Both before anything in the directory is read or cleared away: it may be somebody else's.
+  const lock = await lockDirectory(config.directory);
+  const owner = await ownerOf(config.directory, config.node);
+  if (owner !== config.node) {
+    await announceWrongDirectory(config, owner, newId());
+    throw wrongDirectory(config.directory, config.node, owner);
+  }
   const context = makeContext(config, log);
   const app = makeServer(context);
   let stopping = false;
@@ -23,11 +34,14 @@ try {
     context.ready = false;
     const timer = setTimeout(() => process.exit(1), STOP_DEADLINE_MS);
     loops.stop();
+    context.lifelines.close();
+    // These may take hours, and are gone on with or done again.
+    await Promise.all([context.repair.close(), context.verify.close()]);
     await app.close();
     await context.readers.closeAll();
     await context.controllers.close();
-    await context.repair.close();
     await context.journal.close();
+    await lock.close();
     clearTimeout(timer);
     process.exit(0);
   };
@@ -37,6 +51,7 @@ try {
   await app.listen({ host: config.host, port: config.port });
   await restart(context, () => stopping);
 } catch (error) {
-  process.stderr.write(`${error instanceof ConfigurationError ? error.message : (error as Error).stack}\n`);
+  const isForOperators = [ConfigurationError, DirectoryInUse, WrongDirectory, TrivetError].some((kind) => error instanceof kind);
+  process.stderr.write(`${isForOperators ? (error as Error).message : (error as Error).stack}\n`);
   process.exit(1);
 }

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import pino from 'pino';
 import { newId } from '@trivet/proto/id.ts';
@@ -24,6 +25,7 @@ export class TestNode {
   readonly context: ReplicaContext;
   readonly app: App;
   readonly url: string;
+  #crashed = false;
 
   private constructor(directory: string, context: ReplicaContext, app: App, url: string) {
     this.directory = directory;
@@ -36,18 +38,19 @@ export class TestNode {
    * A node that serves.
    * @param directory of an earlier one, stopped or left as a crash would leave it: it is recovered first
    */
-  static async start(t: ExecutionContext, options: { directory?: string; change?: (context: ReplicaContext) => void } = {}): Promise<TestNode> {
+  static async start(t: ExecutionContext, options: { directory?: string; port?: number } = {}): Promise<TestNode> {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'trivet-node-'));
     const config = readReplicaConfig({
       TRIVET_NODE: 'n1', TRIVET_DIRECTORY: directory, TRIVET_TOKEN: TOKEN, TRIVET_CONTROLLERS: 'http://127.0.0.1:9', TRIVET_RESPONSE_CACHE_BYTES: '0',
+      NODE_ENV: 'test', TRIVET_FAILPOINTS: join(directory, 'failpoints'),
     });
+    mkdirSync(join(directory, 'failpoints'), { recursive: true });
     const context = makeContext(config, pino({ level: 'silent' }));
-    options.change?.(context);
     const records = await context.journal.read();
     await recover(context.disk, records, async () => 'abort');
     await context.journal.rotate(() => []);
     const app = makeServer(context);
-    await app.listen({ host: '127.0.0.1', port: 0 });
+    await app.listen({ host: '127.0.0.1', port: options.port ?? 0 });
     context.ready = true;
     const node = new TestNode(directory, context, app, `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`);
     t.teardown(async () => {
@@ -57,7 +60,19 @@ export class TestNode {
     return node;
   }
 
+  /** Makes this node stop for ever at a failpoint, as a crash would; resolves when it is there. Another starts on its disk. */
+  async crashAt(failpoint: string): Promise<void> {
+    const path = join(this.directory, 'failpoints', failpoint);
+    writeFileSync(path, `delay ${2 ** 31 - 1}`);
+    while (existsSync(path)) await sleep(5);
+    this.#crashed = true;
+    this.app.server.closeAllConnections();
+    await this.app.close();
+  }
+
   async stop(): Promise<void> {
+    if (this.#crashed) return;
+    this.context.lifelines.close();
     this.app.server.closeAllConnections();
     await this.app.close();
     await this.context.readers.closeAll();
@@ -122,18 +137,7 @@ export class TestRepository {
 
   /** A commit with a file of `fileBytes`, through vote, prepare and commit on each of these nodes. Gives its id. */
   async push(nodes: readonly TestNode[], options: { ref?: string; fileBytes?: number } = {}): Promise<Oid> {
-    const { ref = 'refs/heads/main', fileBytes = 100 } = options;
-    const number = ++this.#pushes;
-    const file = blob(textOf(number, fileBytes));
-    const root = tree([['100644', `file-${number}`, idOf(file, this.format)]]);
-    const old = this.tips.get(ref);
-    const made = commit({ tree: idOf(root, this.format), parents: old === undefined ? [] : [old], message: `push ${number}\n` });
-    const oid = idOf(made, this.format);
-    const header: VoteHeader = {
-      transaction: newId(), commands: [{ ref, old: old ?? zeroOid(this.format), new: oid }], atomic: false,
-      policy: { denyNonFastForwards: false, denyDeletes: false }, generation: this.#generation, pack: true,
-    };
-    const pack = buildPack([whole(file), whole(root), whole(made)], this.format);
+    const { header, pack, ref, oid } = this.#makePush(options);
     const batch = newId();
     for (const { context: { participant, replicas } } of nodes) {
       await replicas.use(this.id, async (replica) => {
@@ -145,6 +149,31 @@ export class TestRepository {
     this.tips.set(ref, oid);
     this.#generation += 1;
     return oid;
+  }
+
+  /** Takes a push as far as its vote on one node, to a branch of its own. */
+  async voteOn({ context: { participant, replicas } }: TestNode): Promise<{ transaction: string; generation: number }> {
+    const { header, pack } = this.#makePush({ ref: `refs/heads/voted-${this.#pushes}` });
+    return replicas.use(this.id, async (replica) => {
+      const { generation } = replica;
+      await participant.vote(replica, { ...header, generation }, streamOf(pack), new AbortController().signal);
+      return { transaction: header.transaction, generation };
+    });
+  }
+
+  #makePush(options: { ref?: string; fileBytes?: number }) {
+    const { ref = 'refs/heads/main', fileBytes = 100 } = options;
+    const number = ++this.#pushes;
+    const file = blob(textOf(number, fileBytes));
+    const root = tree([['100644', `file-${number}`, idOf(file, this.format)]]);
+    const old = this.tips.get(ref);
+    const made = commit({ tree: idOf(root, this.format), parents: old === undefined ? [] : [old], message: `push ${number}\n` });
+    const oid = idOf(made, this.format);
+    const header: VoteHeader = {
+      transaction: newId(), commands: [{ ref, old: old ?? zeroOid(this.format), new: oid }], atomic: false,
+      policy: { denyNonFastForwards: false, denyDeletes: false }, generation: this.#generation, pack: true,
+    };
+    return { header, pack: buildPack([whole(file), whole(root), whole(made)], this.format), ref, oid };
   }
 }
 

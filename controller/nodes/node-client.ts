@@ -124,6 +124,20 @@ export class NodeClient {
     return this.#call('POST', `/repositories/${repository}/adopt`, position, { json: message, deadlineMs: SMALL_DEADLINE_MS });
   }
 
+  /**
+   * An open request that lasts as long as this process and the node's.
+   * @param controller names this process
+   * @returns when it has ended, whoever ended it
+   */
+  async lifeline(controller: string, signal: AbortSignal): Promise<void> {
+    const response = await this.#send({
+      method: 'GET', path: `/lifeline?controller=${controller}`, headers: { authorization: this.#authorization },
+      headersTimeout: STATUS_DEADLINE_MS, bodyTimeout: 0, signal,
+    });
+    if (response.statusCode !== 200) throw await refusal(response, this.node);
+    await response.body.dump().catch(() => {});
+  }
+
   status(): Promise<NodeStatus> {
     return this.#call('GET', '/status', nodeStatus, { deadlineMs: STATUS_DEADLINE_MS });
   }

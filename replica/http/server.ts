@@ -6,6 +6,7 @@ import { REQUEST_ID_HEADER } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../context.ts';
 import { registerHealth } from './health.ts';
 import { registerPacks } from './packs.ts';
+import { registerLifeline } from './lifeline.ts';
 import { registerReads } from './reads.ts';
 import { registerRepairs } from './repairs.ts';
 import { registerReplicas } from './replicas.ts';
@@ -52,6 +53,7 @@ export function makeServer(context: ReplicaContext): App {
   registerRepairs(app, context);
   registerVote(app, context);
   registerTransactions(app, context);
+  registerLifeline(app, context);
   registerReads(app, context);
   return app as unknown as App;
 }

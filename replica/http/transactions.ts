@@ -1,12 +1,12 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import {
-  AbortRequest, CommitRequest, PrepareRequest, RepositoryParams, type PrepareAnswer, type ReplicaPosition,
+  AbortRequest, CommitRequest, PrepareRequest, RepositoryParams, type PrepareAnswer, type PromiseListing, type ReplicaPosition,
 } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../context.ts';
 import type { Phase } from '../metrics.ts';
 
-/** Phases 2 and 3 of a transaction: prepare, commit, abort. */
+/** Phases 2 and 3 of a transaction: prepare, commit, abort; and the promises that are held. */
 export function registerTransactions(plain: FastifyInstance, context: ReplicaContext): void {
   const app = plain.withTypeProvider<TypeBoxTypeProvider>();
   const { participant, replicas } = context;
@@ -36,4 +36,11 @@ export function registerTransactions(plain: FastifyInstance, context: ReplicaCon
       await timed('abort', () => replicas.use(request.params.repository, (replica) => participant.abort(replica, request.body)));
       return {};
     });
+
+  app.get('/promises', async (): Promise<PromiseListing> => ({
+    promises: [...replicas.opened].flatMap(({ promise }) => (promise === undefined ? [] : [{
+      repository: promise.record.repository, batch: promise.record.batch, transactions: promise.record.transactions,
+      ageMs: context.clock.elapsed() - promise.madeAtElapsedMs,
+    }])),
+  }));
 }

@@ -1,7 +1,7 @@
 import { Agent, request } from 'undici';
 import Type, { type TSchema, type Static } from 'typebox';
 import { Check } from 'typebox/value';
-import { TrivetError } from '@trivet/proto/errors.ts';
+import { TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import { SettleAnswer, type HandshakeRequest, type ReportRequest, type SettleRequest } from '@trivet/proto/messages.ts';
 
 const DEADLINE_MS = 30_000;
@@ -17,7 +17,10 @@ export class Controllers {
     this.#token = token;
   }
 
-  /** Says that this node has started, and where it can be reached. */
+  /**
+   * Says that this node has started, and where it can be reached.
+   * @throws TrivetError wrong_directory when a controller refuses this node on this directory
+   */
   async handshake(message: HandshakeRequest): Promise<void> {
     await this.#post('/internal/handshake', message, Type.Object({}));
   }
@@ -50,11 +53,18 @@ export class Controllers {
         });
         const answer = await response.body.json();
         if (response.statusCode === 200 && Check(schema, answer)) return answer;
+        if (isRefusal(answer)) throw new TrivetError('wrong_directory', { path });
         last = answer;
       } catch (error) {
+        if (error instanceof TrivetError) throw error;
         last = error;
       }
     }
     throw new TrivetError('store_unavailable', { path, last: last instanceof Error ? last.message : last }, { cause: last });
   }
+}
+
+/** The one answer that another controller would give as well, now and later. */
+function isRefusal(answer: unknown): boolean {
+  return (answer as { code?: unknown } | null)?.code === ('wrong_directory' satisfies ErrorCode);
 }

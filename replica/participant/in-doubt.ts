@@ -34,10 +34,11 @@ export class InDoubt {
 
   async settleOlderThan(madeBeforeElapsedMs: number): Promise<void> {
     const old = [...this.#replicas.opened].filter((replica) => replica.promise !== undefined && replica.promise.madeAtElapsedMs < madeBeforeElapsedMs);
-    await Promise.all(old.map((replica) => this.#settle(replica)));
+    await Promise.all(old.map((replica) => this.settle(replica)));
   }
 
-  async #settle(replica: Replica): Promise<void> {
+  /** Asks once for the decision on the promise that is held, if there is one, and carries it out. Never rejects. */
+  async settle(replica: Replica): Promise<void> {
     const record = replica.promise?.record;
     if (record === undefined || this.#asking.has(record.batch)) return;
     this.#asking.add(record.batch);

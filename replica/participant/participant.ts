@@ -200,7 +200,7 @@ export class Participant {
       before: before.digest, after: after.digest, generation: after.generation, head, verdicts: plan.verdicts, promised: true,
     };
     // Held before it is written: a journal that changes files meanwhile must carry it over.
-    replica.promise = { record, refs, answer, madeAtElapsedMs: this.#clock.elapsed() };
+    replica.promise = { record, refs, answer, coordinator: request.coordinator, madeAtElapsedMs: this.#clock.elapsed() };
     try {
       await this.#journal.append(record, true);
     } catch (error) {

@@ -1,14 +1,33 @@
+import { systemClock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import type { ReplicaConfig } from '../config.ts';
 import type { ReplicaContext } from '../context.ts';
 import type { ReportRequest } from '@trivet/proto/messages.ts';
+import { Controllers } from './controllers.ts';
 import { recover } from './recovery.ts';
 
 const RETRY_MS = [50, 100, 200, 500, 1_000];
+
+/** How long a node that must not start tries to say why. */
+const ANNOUNCE_DEADLINE_MS = 5_000;
+
+/**
+ * Tells a controller that this node has found itself with another one's data directory, so that its replicas are known to be
+ * missing. It ends whatever the answer is, and also without one.
+ */
+export async function announceWrongDirectory(config: ReplicaConfig, owner: string, boot: string): Promise<void> {
+  const controllers = new Controllers(config.controllers, config.token);
+  const said = controllers.handshake({ node: config.node, url: config.url, boot, directory: { node: owner } });
+  // Refused (that is the answer to expect) or unreachable: there is nothing more to do about it.
+  await Promise.race([said.catch(() => {}), systemClock.sleep(ANNOUNCE_DEADLINE_MS)]);
+  await controllers.close();
+}
 
 /**
  * The restart handshake: says hello to a controller, settles what is in doubt, brings the disk in order, reports where
  * every replica stands, and only then lets the node serve. Waits for a controller as long as it takes.
  * @param stopping ends the waiting when the process is told to stop
+ * @throws TrivetError wrong_directory when a controller says so, which no waiting would change
  */
 export async function restart(context: ReplicaContext, stopping: () => boolean): Promise<void> {
   const { config, boot, clock, controllers, disk, journal, replicas, log } = context;
@@ -43,6 +62,7 @@ export async function restart(context: ReplicaContext, stopping: () => boolean):
       try {
         return await action();
       } catch (error) {
+        if (error instanceof TrivetError && error.code === 'wrong_directory') throw error;
         log.info({ step, code: asTrivetError(error).code }, 'no controller answers yet');
         await clock.sleep(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!);
       }

@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
+import { finishMigrations } from '../quarantine/finish-migrations.ts';
 import { removeOrphanLocks, removeTornRefs, RefStore } from '../refs/ref-store.ts';
 import type { Refs } from '../refs/refs.ts';
 import { readReplicaRecord, writeReplicaRecord, type ReplicaRecord } from './position-file.ts';
@@ -32,6 +33,7 @@ export function replicaDisk(replicas: Replicas): ReplicaDisk {
       const gitDir = replicas.gitDir(id);
       await removeOrphanLocks(gitDir);
       await removeTornRefs(gitDir);
+      await finishMigrations(gitDir);
       await removeQuarantines(gitDir);
     },
     readRecord: (id) => readReplicaRecord(replicas.gitDir(id)),

@@ -22,6 +22,8 @@ export interface HeldPromise {
   record: PromiseRecord;
   refs: PreparedRefs;
   answer: PrepareAnswer;
+  /** The controller's process that asked for it. */
+  coordinator: string;
   /** By `Clock.elapsed`: the wall clock may be set back, and nobody would ask for the decision for as long. */
   madeAtElapsedMs: number;
 }

@@ -32,18 +32,25 @@ export class Verify {
   readonly #parts: VerifyParts;
   readonly #full = new PQueue({ concurrency: FULL_AT_ONCE });
   readonly #light = new PQueue({ concurrency: LIGHT_AT_ONCE });
+  readonly #stop = new AbortController();
 
   constructor(parts: VerifyParts) {
     this.#parts = parts;
   }
 
+  /** Verifications that run now. */
+  get running(): number {
+    return this.#full.pending + this.#light.pending;
+  }
+
   /**
    * @param full also every byte of every file of the store and every link between objects
-   * @param signal gives up, and ends git
+   * @param caller gives up, and ends git
    * @throws TrivetError replica_missing when it isn't on the disk, also when it was a moment ago; refs_unreadable when it
    *   can't even be opened; replica_busy while it is repaired; too_busy; git_failed and disk_failure when it can't be said
    */
-  async run(id: string, full: boolean, signal: AbortSignal): Promise<VerifyAnswer> {
+  async run(id: string, full: boolean, caller: AbortSignal): Promise<VerifyAnswer> {
+    const signal = AbortSignal.any([caller, this.#stop.signal]);
     const queue = full ? this.#full : this.#light;
     if (queue.size >= MAX_WAITING) throw new TrivetError('too_busy', { waiting: queue.size });
     const startedAt = performance.now();
@@ -52,6 +59,12 @@ export class Verify {
       const { problems, ...looked } = await this.#verify(id, full, signal);
       return { ...looked.position, diskDigest: looked.diskDigest, problems: [...problems.found], packs: looked.packs, bytes: looked.bytes, tookMs: performance.now() - startedAt };
     });
+  }
+
+  /** Ends what runs; whoever asked hears `shutting_down`. */
+  async close(): Promise<void> {
+    this.#stop.abort(new TrivetError('shutting_down'));
+    await Promise.all([this.#full.onIdle(), this.#light.onIdle()]);
   }
 
   async #verify(id: string, full: boolean, signal: AbortSignal): Promise<Looked & { problems: Problems }> {

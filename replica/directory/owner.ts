@@ -1,0 +1,64 @@
+import { open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import Type, { type Static } from 'typebox';
+import { Check } from 'typebox/value';
+import { NodeId } from '@trivet/proto/messages.ts';
+import { syncPath } from '../repository/layout.ts';
+
+const FILE = 'node.json';
+
+const Owner = Type.Object({ node: NodeId });
+type Owner = Static<typeof Owner>;
+
+/** The data directory is another node's, or doesn't say whose. */
+export class WrongDirectory extends Error {}
+
+/**
+ * Whose directory this is: who started on it first. One without a name, new or from before there were names, becomes `node`'s.
+ * @returns the name in it
+ * @throws WrongDirectory when there is one that can't be read; nothing was changed
+ */
+export async function ownerOf(directory: string, node: string): Promise<string> {
+  const path = join(directory, FILE);
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (text === undefined) {
+    await write(directory, { node });
+    return node;
+  }
+  const owner = parse(text);
+  if (owner === undefined) throw new WrongDirectory(`${path} does not say whose data directory this is; write {"node":"<name>"} into it if you know`);
+  return owner.node;
+}
+
+/** What is said to the operator of a node that finds itself on another's disk. */
+export function wrongDirectory(directory: string, node: string, owner: string): WrongDirectory {
+  return new WrongDirectory(
+    `this is ${node}, but the data directory ${directory} belongs to ${owner}; nothing in it was changed. `
+    + `Give ${node} its own directory back, or, if ${owner} was renamed, change the name in ${join(directory, FILE)}.`,
+  );
+}
+
+async function write(directory: string, owner: Owner): Promise<void> {
+  const path = join(directory, FILE);
+  const file = await open(`${path}.new`, 'w');
+  try {
+    await file.writeFile(`${JSON.stringify(owner)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
+  await syncPath(directory);
+}
+
+function parse(text: string): Owner | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Check(Owner, value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
