@@ -58,7 +58,7 @@ export function share({ state, progress: { objects, totalObjects, bytes, totalBy
   return totalObjects !== null && totalObjects > 0 ? objects / totalObjects : undefined;
 }
 
-/** A live table of jobs: the bar comes early, as a narrow terminal cuts the end. */
+/** A live table of jobs: the bar comes early, as a narrow terminal cuts the end. The first column is the repository. */
 export function liveColumns(nowMs: number): Column<JobAnswer>[] {
   return [
     { title: 'REPOSITORY', cell: (job) => job.repository },

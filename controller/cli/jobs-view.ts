@@ -11,13 +11,13 @@ export interface JobsView {
   end(): void;
 }
 
-/** Progress of jobs on standard error: bars on a terminal, elsewhere a line for each thing that happens. */
+/** Progress of one repository's jobs on standard error: bars on a terminal, elsewhere a line for each thing that happens. */
 export function progressView(screen: Screen): JobsView {
   const live = screen.liveProgress;
   if (live === undefined) return linesView((line) => screen.note(line));
   return {
     show: (jobs, trouble) => {
-      const lines = table(jobs, liveColumns(Date.now()), { paint: screen.progressPaint });
+      const lines = table(jobs, liveColumns(Date.now()).slice(1), { paint: screen.progressPaint });
       live.draw(trouble === undefined ? lines : [...lines, screen.progressPaint('warn', printable(trouble))]);
     },
     end: () => live.clear(),

@@ -16,14 +16,16 @@ export interface CliOptions {
   /** Controllers' URLs; none: the environment as it is given. */
   url?: string;
   environment?: Record<string, string>;
+  /** How the command is called, if not as a file of its own. */
+  program?: readonly string[];
   onStart?: (child: ChildProcess) => void;
   /** Called with the process and what it has printed so far, each time it prints something. */
   onOutput?: (child: ChildProcess, output: string) => void;
 }
 
 /** Runs `trivet` with these arguments, its output being pipes. */
-export function runCli(args: readonly string[], { url, environment = {}, ...told }: CliOptions = {}): Promise<CliResult> {
-  return collect(spawn(process.execPath, [TRIVET, ...args], { env: environmentOf(url, environment), stdio: ['ignore', 'pipe', 'pipe'] }), told);
+export function runCli(args: readonly string[], { url, environment = {}, program = [process.execPath, TRIVET], ...told }: CliOptions = {}): Promise<CliResult> {
+  return collect(spawn(program[0]!, [...program.slice(1), ...args], { env: environmentOf(url, environment), stdio: ['ignore', 'pipe', 'pipe'] }), told);
 }
 
 /**
