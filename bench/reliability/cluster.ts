@@ -40,21 +40,28 @@ export class ReliabilityCluster {
   readonly directory: string;
   readonly nodes = ['node1', 'node2', 'node3'];
   readonly #target: TrivetTarget;
-  readonly #launches: ReadonlyMap<Part, Launch>;
+  readonly #launches: Map<Part, Launch>;
   /** Parts that were started here and not by `npm start`. */
   readonly #own = new Map<Part, ChildProcess>();
   #ended: Promise<void> | undefined;
 
-  private constructor(directory: string, target: TrivetTarget, launches: ReadonlyMap<Part, Launch>) {
+  private constructor(directory: string, target: TrivetTarget, launches: Map<Part, Launch>) {
     this.directory = directory;
     this.#target = target;
     this.#launches = launches;
   }
 
   /** Starts a cluster that ends with the bench at the latest. */
-  static async start(bench: ReliabilityBench, options: ClusterOptions): Promise<ReliabilityCluster> {
+  static start(bench: ReliabilityBench, options: ClusterOptions): Promise<ReliabilityCluster> {
     if (bench.cleanup.begun) throw new Error('the bench is ending');
     bench.progress(`${options.name}: starting a cluster`);
+    const starting = ReliabilityCluster.#start(bench, options);
+    // A signal may come while it is starting: its end then waits until there is something to end.
+    bench.cleanup.add(() => starting.then((cluster) => cluster.end(), () => {}));
+    return starting;
+  }
+
+  static async #start(bench: ReliabilityBench, options: ClusterOptions): Promise<ReliabilityCluster> {
     const directory = join(bench.scratch, options.name);
     const failpoints = join(directory, 'failpoints');
     for (const part of ['controller', 'controller2', 'node1', 'node2', 'node3']) {
@@ -64,17 +71,12 @@ export class ReliabilityCluster {
       ...bench.environment, NODE_ENV: 'test', TRIVET_FAILPOINTS: failpoints, ...options.environment,
     };
     const { store = bench.store, restart } = options;
-    const starting = startTrivet({ directory, nodes: 3, store, restart }, environment);
-    // A signal may come while it is starting: its end then waits until there is something to end.
-    let cluster: ReliabilityCluster | undefined;
-    bench.cleanup.add(() => starting.then((target) => cluster?.end() ?? target.stop(), () => {}));
-    const target = await starting;
+    const target = await startTrivet({ directory, nodes: 3, store, restart }, environment);
     const launches = new Map<Part, Launch>();
     for (const part of ['controller', 'node1', 'node2', 'node3']) {
       launches.set(part, await readLaunch(await readPid(target.data, part)));
     }
-    cluster = new ReliabilityCluster(directory, target, launches);
-    return cluster;
+    return new ReliabilityCluster(directory, target, launches);
   }
 
   get url(): string {
@@ -134,7 +136,7 @@ export class ReliabilityCluster {
   async addController(): Promise<void> {
     const first = this.#launch('controller');
     const port = await freePorts(1);
-    (this.#launches as Map<Part, Launch>).set('controller2', {
+    this.#launches.set('controller2', {
       args: first.args,
       environment: {
         ...first.environment, TRIVET_PORT: String(port), TRIVET_CONTROLLER_NAME: 'controller2',
