@@ -63,10 +63,12 @@ export function formatFigures(results: readonly Result[], markdown: boolean): st
     const ends = ratio === undefined
       ? `${formatNumber(spread[0])}–${formatFigure(spread[1], row.unit)}`
       : `${spread.map(formatRatio).join('–')} ×`;
+    // The worst round is what is judged; how things usually went belongs beside it.
+    const usual = row.summary === 'maximum' ? `, median ${formatNumber(median(row.rounds.subject!))}` : '';
     return [
       row.what,
       ratio === undefined ? formatFigure(figures.subject, row.unit) : `${formatRatio(ratio)} ×`,
-      rounds === 1 ? '1' : `${rounds}: ${ends}`,
+      rounds === 1 ? '1' : `${rounds}: ${ends}${usual}`,
       formatGoal(row.must, row),
       formatGoal(row.dream, row),
       formatReached(result),

@@ -10,10 +10,13 @@ import { busyWarning, describeMachine, freeBytes, machineLine } from './machine.
 import { manyClients } from './many-clients.ts';
 import { manyRefs } from './many-refs.ts';
 import type { Contender, Measure, Row, Workshop } from './measure.ts';
+import { bitFlip } from './reliability/bit-flip.ts';
 import { catchUp } from './reliability/catch-up.ts';
 import { coordinator } from './reliability/coordinator.ts';
 import type { ReliabilityMeasure } from './reliability/measure.ts';
 import { killNode, stopNode } from './reliability/node-loss.ts';
+import { repair } from './reliability/repair.ts';
+import { simulation } from './reliability/simulation.ts';
 import { evaluate, formatFigures, formatTable } from './report.ts';
 import { smallPush } from './small-push.ts';
 import { startPlain } from './targets/plain.ts';
@@ -33,11 +36,14 @@ const COMPARISONS: Record<ComparisonName, Measure> = {
   'large-push': largePush,
 };
 
-const RELIABILITY: Partial<Record<ReliabilityName, ReliabilityMeasure>> = {
+const RELIABILITY: Record<ReliabilityName, ReliabilityMeasure> = {
   'kill-node': killNode,
   'stop-node': stopNode,
   'catch-up': catchUp,
+  repair,
+  'bit-flip': bitFlip,
   coordinator,
+  simulation,
 };
 
 const cleanup = new Cleanup();
@@ -95,7 +101,7 @@ async function main(): Promise<void> {
   const alone: Row[] = [];
   for (const name of options.reliability) {
     progress(name);
-    alone.push(...await RELIABILITY[name]!({ ...workshop, store: options.store, environment: inheritedEnvironment(), cleanup }));
+    alone.push(...await RELIABILITY[name]({ ...workshop, store: options.store, environment: inheritedEnvironment(), cleanup }));
   }
 
   const settings = contenders.map(({ target }) => `${target.name}: ${target.settings}`);
