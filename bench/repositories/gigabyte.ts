@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Git } from '../git.ts';
 import { assetHistory } from './asset-history.ts';
 import { cached } from './cache.ts';
@@ -35,7 +37,9 @@ export async function buildGigabyte(
       }
       await importHistory(git, work, assetHistory(assetBytes));
       // Looking for deltas between files that have none would take minutes and find nothing.
-      await describePack(git, work, await packAll(git, work, ['-c', 'core.bigFileThreshold=60k']));
+      const attributes = join(work, 'repository.git', 'info', 'attributes');
+      await writeFile(attributes, '*.bin -delta\n');
+      await describePack(git, work, await packAll(git, work));
     },
     read: readBuilt,
   });

@@ -52,11 +52,11 @@ export async function importHistory(git: Git, work: string, history: Iterable<Bu
 }
 
 /** Everything in `work/repository.git` as one pack beside it. @returns its path */
-export async function packAll(git: Git, work: string, configuration: readonly string[] = []): Promise<string> {
+export async function packAll(git: Git, work: string): Promise<string> {
   const packPath = join(work, 'all.pack');
   await git.runToFile(
     join(work, 'repository.git'),
-    [...configuration, 'pack-objects', '--revs', '--all', '--stdout', '-q', '--delta-base-offset', '--no-reuse-object', '--window=10'],
+    ['pack-objects', '--revs', '--all', '--stdout', '-q', '--delta-base-offset', '--no-reuse-object', '--window=10'],
     '',
     packPath,
   );
