@@ -10,14 +10,14 @@ const STOP_GRACE_MS = 5_000;
 
 /** How many runs a second the simulation makes in one process, which keeps one core busy. */
 export const simulation: ReliabilityMeasure = async (bench) => {
-  const [rounds, runs] = bench.quick ? [1, 1_000] : [3, 5_000];
+  const [rounds, runs] = bench.quick ? [1, 500] : [3, 2_000];
   if (!await access(PROGRAM).then(() => true, () => false)) throw new Error(`there is no ${PROGRAM}`);
   const perSecond: number[] = [];
   for (let round = 1; round <= rounds; round++) {
     bench.progress(`simulation: round ${round} of ${rounds}`);
     const made = parseRuns(await simulate(bench, runs));
     if (made.runs !== runs) throw new Error(`${made.runs} runs were made, not ${runs}`);
-    perSecond.push(made.runs / made.seconds);
+    perSecond.push(made.perSecond);
   }
   return [{
     measure: 'simulation',
@@ -31,20 +31,21 @@ export const simulation: ReliabilityMeasure = async (bench) => {
   }];
 };
 
-/** What a simulation says of itself: JSON with `runs` and `seconds` in a line, or `N runs in S s`. Throws Error without either. */
-export function parseRuns(output: string): { runs: number; seconds: number } {
+/** What a simulation says at its end: `N runs, …, R runs/s`, or `N runs in S s`. Throws Error without either. */
+export function parseRuns(output: string): { runs: number; perSecond: number } {
+  const number = (text: string | undefined) => Number(text?.replaceAll(',', ''));
   for (const line of output.trim().split('\n').reverse()) {
-    const said = parseJson(line);
-    if (typeof said?.['runs'] === 'number' && typeof said['seconds'] === 'number') return { runs: said['runs'], seconds: said['seconds'] };
-    const [, runs, seconds] = /([\d,]+) runs in ([\d.]+) s\b/.exec(line) ?? [];
-    if (runs !== undefined) return { runs: Number(runs.replaceAll(',', '')), seconds: Number(seconds) };
+    const [, runs, perSecond] = /^([\d,]+) runs,.* ([\d.,]+) runs\/s/.exec(line) ?? [];
+    if (runs !== undefined) return { runs: number(runs), perSecond: number(perSecond) };
+    const [, those, seconds] = /^([\d,]+) runs in ([\d.]+) s\b/.exec(line) ?? [];
+    if (those !== undefined) return { runs: number(those), perSecond: number(those) / number(seconds) };
   }
-  throw new Error(`the simulation doesn't say how long it took: ${output.slice(-300)}`);
+  throw new Error(`the simulation doesn't say how fast it was: ${output.slice(-300)}`);
 }
 
 /** @returns what it printed. Throws Error when a run failed. */
 async function simulate(bench: ReliabilityBench, runs: number): Promise<string> {
-  const args = [PROGRAM, '--runs', String(runs), '--workers', '1', '--json'];
+  const args = [PROGRAM, '--runs', String(runs), '--workers', '1'];
   const child = spawn(process.execPath, args, { env: bench.environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   bench.cleanup.add(() => endProcess(child, STOP_GRACE_MS).then(() => {}));
   const closed = new Promise<string>((resolve, reject) => {
@@ -54,13 +55,4 @@ async function simulate(bench: ReliabilityBench, runs: number): Promise<string> 
   const [output, complaint, ended] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
   if (ended !== '0') throw new Error(`the simulation ended with ${ended}: ${complaint.slice(-1_000)}${output.slice(-1_000)}`);
   return output;
-}
-
-function parseJson(line: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null ? value as Record<string, unknown> : undefined;
-  } catch {
-    return undefined;
-  }
 }
