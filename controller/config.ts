@@ -30,6 +30,8 @@ export interface Deadlines {
   voteGraceMs: number;
   voteMs: number;
   turnMs: number;
+  /** How long the last round of a repair waits for the pushes that have begun without the replica. */
+  drainMs: number;
   prepareGraceMs: number;
   prepareMs: number;
   decideMs: number;
@@ -110,6 +112,7 @@ export function readControllerConfig(environment: Environment): ControllerConfig
       voteGraceMs: ms('TRIVET_VOTE_GRACE_MS', 1_000),
       voteMs: ms('TRIVET_VOTE_MS', 3_600_000),
       turnMs: ms('TRIVET_TURN_MS', 30_000),
+      drainMs: ms('TRIVET_DRAIN_MS', 500),
       prepareGraceMs: ms('TRIVET_PREPARE_GRACE_MS', 500),
       prepareMs: ms('TRIVET_PREPARE_MS', 10_000),
       decideMs: ms('TRIVET_DECIDE_MS', 10_000),

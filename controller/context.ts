@@ -34,6 +34,7 @@ import { Repositories } from './store/repositories.ts';
 import { TurnLock } from './store/turn-lock.ts';
 import { Verifications } from './store/verifications.ts';
 import { Coordinator, type VotedTransaction } from './transaction/coordinator.ts';
+import { Gates } from './transaction/gates.ts';
 import { makePorts } from './transaction/ports.ts';
 import { Transactions } from './transaction/transactions.ts';
 import { Turns } from './transaction/turns.ts';
@@ -88,7 +89,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const events: Events = new Events(log, () => metrics);
   const agent = makeNodeAgent();
   const nodes = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), events);
-  const turns = new Turns<VotedTransaction>(turnLock, config.deadlines.turnMs, systemClock);
+  const turns = new Turns<VotedTransaction>(turnLock, config.deadlines.turnMs, systemClock, new Gates(systemClock, config.deadlines.drainMs));
   const failpoint = makeFailpoint(config.failpoints);
   const boot = newId();
   const ports = makePorts({ repositories, replicas, decisions, nodes, clock: systemClock, newId, random: Math.random, coordinator: boot, failpoint, onMark: () => reconcile.poke() });

@@ -96,7 +96,20 @@ export class Coordinator {
    */
   async push(route: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
     if (this.#pushes.size >= this.#limits.maxConcurrentPushes) throw new TrivetError('too_busy', { waiting: this.#pushes.size });
-    return await this.#pushes.add(() => this.#push(route, head, pack, signal)) as PushResult;
+    return await this.#pushes.add(() => this.#enter(route, head, pack, signal)) as PushResult;
+  }
+
+  /** Through the repository's gate, so that a replica that is being admitted takes part in this push's vote. */
+  async #enter(known: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
+    const { id, name } = known.repository;
+    const inside = await this.#turns.enter(id);
+    try {
+      const route = inside.stale ? await this.#ports.route(id) : known;
+      if (route === undefined) throw new TrivetError('repository_not_found', { repository: name });
+      return await this.#push(route, head, pack, signal);
+    } finally {
+      inside.leave();
+    }
   }
 
   async #push(route: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {

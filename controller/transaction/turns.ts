@@ -1,5 +1,6 @@
 import PQueue from 'p-queue';
 import type { Clock } from '@trivet/proto/clock.ts';
+import type { Gates, Inside } from './gates.ts';
 
 /** What takes a repository's turn across controllers; see TurnLock in the store. */
 export interface SharedTurn {
@@ -35,14 +36,19 @@ export class Turns<T> {
   readonly #shared: SharedTurn;
   readonly #waitMs: number;
   readonly #clock: Clock;
+  readonly #gates: Gates | undefined;
   /** By repository, until when the shared turn isn't waited for. */
   readonly #vain = new Map<string, number>();
 
-  /** @param waitMs for how long a push waits for its turn in all */
-  constructor(shared: SharedTurn, waitMs: number, clock: Clock) {
+  /**
+   * @param waitMs for how long a push waits for its turn in all
+   * @param gates closed while somebody has a repository's turn alone; without them nobody is kept out
+   */
+  constructor(shared: SharedTurn, waitMs: number, clock: Clock, gates?: Gates) {
     this.#shared = shared;
     this.#waitMs = Math.min(waitMs, SHARED_WAIT_MS);
     this.#clock = clock;
+    this.#gates = gates;
   }
 
   /** Pushes and repairs that wait for a turn, over all repositories. */
@@ -67,9 +73,15 @@ export class Turns<T> {
     return true;
   }
 
-  /** Runs something alone in the repository's turn, such as the last round of a repair. */
+  /** Says that something has begun that will get in line later, such as a push that votes first. See `Gates`. */
+  async enter(repository: string): Promise<Inside> {
+    return await this.#gates?.enter(repository) ?? { stale: false, leave: () => {} };
+  }
+
+  /** Runs something alone in the repository's turn, and with its gate closed, such as the last round of a repair. */
   exclusively<R>(repository: string, action: () => Promise<R>): Promise<R> {
-    return this.#visit(repository, this.#line(repository), action);
+    const visit = () => this.#visit(repository, this.#line(repository), action);
+    return this.#gates === undefined ? visit() : this.#gates.closed(repository, visit);
   }
 
   /** One visit in the queue serves all who join before it starts. */
