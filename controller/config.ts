@@ -28,6 +28,8 @@ export interface Deadlines {
   voteStallMs: number;
   /** How long the rest is waited for once a quorum has voted; for long votes, half the time the vote took. */
   voteGraceMs: number;
+  /** A node that others wait for and that leaves a heartbeat unanswered for so long is waited for no longer. */
+  silentMs: number;
   voteMs: number;
   turnMs: number;
   /** How long the last round of a repair waits for the pushes that have begun without the replica. */
@@ -110,6 +112,7 @@ export function readControllerConfig(environment: Environment): ControllerConfig
     deadlines: {
       voteStallMs: ms('TRIVET_VOTE_STALL_MS', 5_000),
       voteGraceMs: ms('TRIVET_VOTE_GRACE_MS', 1_000),
+      silentMs: ms('TRIVET_SILENT_MS', 250),
       voteMs: ms('TRIVET_VOTE_MS', 3_600_000),
       turnMs: ms('TRIVET_TURN_MS', 30_000),
       drainMs: ms('TRIVET_DRAIN_MS', 500),

@@ -9,6 +9,7 @@ import { makeMetrics, type ControllerMetrics } from './metrics.ts';
 import { makeNodeAgent, NodeClient } from './nodes/node-client.ts';
 import { Lifelines } from './nodes/lifelines.ts';
 import { NodeRegistry } from './nodes/node-registry.ts';
+import { Silence } from './nodes/silence.ts';
 import { Delivery } from './outbox/delivery.ts';
 import { Admission } from './repair/admission.ts';
 import { AtRisk } from './repair/at-risk.ts';
@@ -88,11 +89,26 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
 
   const events: Events = new Events(log, () => metrics);
   const agent = makeNodeAgent();
-  const nodes = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), events);
+  const nodes: NodeRegistry = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), {
+    healthChanged: (node) => {
+      if (node.healthy) silence.heard(node.id);
+      events.healthChanged(node);
+    },
+  });
+  const silence = new Silence({
+    clock: systemClock,
+    silentMs: config.deadlines.silentMs,
+    // One that isn't known any more isn't waited for.
+    ask: async (node) => nodes.get(node)?.client.status(),
+    heartbeatMs: (node) => nodes.get(node)?.heartbeatMs ?? 0,
+    changed: (node, silent) => events.silenceChanged(node, silent),
+  });
   const turns = new Turns<VotedTransaction>(turnLock, config.deadlines.turnMs, systemClock, new Gates(systemClock, config.deadlines.drainMs));
   const failpoint = makeFailpoint(config.failpoints);
   const boot = newId();
-  const ports = makePorts({ repositories, replicas, decisions, nodes, clock: systemClock, newId, random: Math.random, coordinator: boot, failpoint, onMark: () => reconcile.poke() });
+  const ports = makePorts({
+    repositories, replicas, decisions, nodes, clock: systemClock, silence, newId, random: Math.random, coordinator: boot, failpoint, onMark: () => reconcile.poke(),
+  });
   const coordinator = new Coordinator({ nodes, ports, turns, deadlines: config.deadlines, limits: config.limits, events });
   const metrics: ControllerMetrics = makeMetrics(config.controller, { voting: () => coordinator.voting, waiting: () => turns.waiting });
   const onFound = (repository: string, node: string, kind: string, detail: string) => events.found(repository, node, kind, detail);
@@ -115,7 +131,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     listing: new Listing({ nodes, repositories, replicas, findings, onFound }),
     atRisk: new AtRisk(new RepositoriesAtRisk(database), repositories, jobs, nodes),
     dataLoss: new DataLoss({ losses: dataLosses, repositories, nodes, onAccepted: (record) => { events.dataLossAccepted(record); onDue(); } }),
-    reader: new Reader(nodes, events, config.deadlines.readMs),
+    reader: new Reader(nodes, silence, events, config.deadlines.readMs),
     creation: new Creation(repositories, replicas, nodes),
     admission: new Admission(replicas, findings, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),

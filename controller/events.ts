@@ -32,6 +32,12 @@ export class Events implements NodeEvents, ReadEvents, TransactionEvents, Repair
     this.#log.warn({ node: node.id, healthy: node.healthy, trouble: node.trouble }, node.healthy ? 'node is back' : 'node is unhealthy');
   }
 
+  /** A node that others waited for left a heartbeat unanswered, or answers again. */
+  silenceChanged(node: string, silent: boolean): void {
+    if (silent) this.#metrics().nodeSilences.inc({ node });
+    this.#log.warn({ node, silent }, silent ? 'node is silent' : 'node is heard again');
+  }
+
   asked(node: string, reason: Reason, outcome: 'ok' | 'failed', code: string | undefined, requestId: string): void {
     this.#metrics().reads.inc({ node, reason, outcome });
     if (outcome === 'failed') this.#log.warn({ node, reason, code, requestId }, 'a read failed on this node');

@@ -36,6 +36,7 @@ export interface ControllerMetrics {
   verificationAge: Gauge<'kind'>;
   settled: Counter<'outcome'>;
   nodeHealthy: Gauge<'node'>;
+  nodeSilences: Counter<'node'>;
 }
 
 /** All metrics of a controller, there from the start with zeros. */
@@ -68,6 +69,7 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
     verificationAge: new Gauge({ name: 'trivet_verification_age_seconds', help: 'Age of the oldest verification of a current replica, by kind; 0 while there is none', labelNames: ['kind'], registers }),
     settled: new Counter({ name: 'trivet_settled_total', help: 'Transactions in doubt whose outcome a node asked for', labelNames: ['outcome'], registers }),
     nodeHealthy: new Gauge({ name: 'trivet_node_healthy', help: '1 while this controller can use the node', labelNames: ['node'], registers }),
+    nodeSilences: new Counter({ name: 'trivet_node_silences_total', help: 'Times a node was waited for no longer because it left a heartbeat unanswered', labelNames: ['node'], registers }),
   };
   new Gauge({ name: 'trivet_pushes_voting', help: 'Pushes in the vote phase', registers, collect() { this.set(gauges.voting()); } });
   new Gauge({ name: 'trivet_turns_waiting', help: 'Pushes and repairs that wait for a turn', registers, collect() { this.set(gauges.waiting()); } });
@@ -98,6 +100,7 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
 /** The series of a node that has just become known, so that they exist before anything happens on it. */
 export function addNode(metrics: ControllerMetrics, node: string): void {
   for (const reason of REASONS) for (const outcome of ['ok', 'failed']) metrics.reads.inc({ node, reason, outcome }, 0);
+  metrics.nodeSilences.inc({ node }, 0);
   metrics.votesLost.inc({ node, code: 'phase_timeout' }, 0);
   metrics.votesLost.inc({ node, code: 'differs' }, 0);
 }

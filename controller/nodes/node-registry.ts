@@ -1,5 +1,5 @@
 import type { NodeStatus } from '@trivet/proto/messages.ts';
-import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import { asTrivetError } from '@trivet/proto/errors.ts';
 import type { NodeClient } from './node-client.ts';
 
 /** How much of an older average survives one new measurement. */
@@ -17,11 +17,11 @@ export interface KnownNode {
   trouble: string | undefined;
   /** When it became healthy or unhealthy, as far as this controller saw. */
   healthChangedAt: Date;
-  /** Fires when it becomes unhealthy: what waits for it may as well ask another. */
-  lost: AbortSignal;
   status: NodeStatus | undefined;
   /** Requests of this controller under way. */
   inFlight: number;
+  /** Average time a heartbeat takes, milliseconds. */
+  heartbeatMs: number;
   /** Average time until a read begins to be answered, milliseconds. */
   latencyMs: number;
   /** Falls towards 0 with every success, rises towards 1 with every failure. */
@@ -48,8 +48,6 @@ export class NodeRegistry {
   readonly #directory: NodeDirectory;
   readonly #makeClient: (node: string, url: string) => NodeClient;
   readonly #events: NodeEvents;
-  /** For each healthy node, what fires when it no longer is. */
-  readonly #losses = new Map<string, AbortController>();
 
   constructor(directory: NodeDirectory, makeClient: (node: string, url: string) => NodeClient, events: NodeEvents) {
     this.#directory = directory;
@@ -107,7 +105,7 @@ export class NodeRegistry {
   suspect(id: string, code: string): void {
     const node = this.#nodes.get(id);
     if (node === undefined) return;
-    node.errorRate = node.errorRate * AVERAGE_WEIGHT + (1 - AVERAGE_WEIGHT);
+    node.errorRate = average(node.errorRate, 1);
     const wasHealthy = node.healthy;
     this.#setHealth(node, false, code);
     if (wasHealthy) void this.#ask(node);
@@ -115,14 +113,16 @@ export class NodeRegistry {
 
   /** A read from this node began to be answered after so many milliseconds. */
   succeeded(node: KnownNode, tookMs: number): void {
-    node.latencyMs = node.latencyMs * AVERAGE_WEIGHT + tookMs * (1 - AVERAGE_WEIGHT);
-    node.errorRate *= AVERAGE_WEIGHT;
+    node.latencyMs = average(node.latencyMs, tookMs);
+    node.errorRate = average(node.errorRate, 0);
   }
 
   async #ask(node: KnownNode): Promise<void> {
+    const askedAt = performance.now();
     try {
       const status = await node.client.status();
       node.status = status;
+      node.heartbeatMs = average(node.heartbeatMs, performance.now() - askedAt);
       this.#setHealth(node, status.ready && status.node === node.id, status.node === node.id ? 'node_starting' : 'internal');
     } catch (error) {
       this.#setHealth(node, false, asTrivetError(error).code);
@@ -131,8 +131,8 @@ export class NodeRegistry {
 
   #add(id: string, url: string): void {
     this.#nodes.set(id, {
-      id, client: this.#makeClient(id, url), cordoned: false, healthy: false, trouble: 'node_starting', healthChangedAt: new Date(), lost: AbortSignal.abort(),
-      status: undefined, inFlight: 0, latencyMs: 1, errorRate: 0,
+      id, client: this.#makeClient(id, url), cordoned: false, healthy: false, trouble: 'node_starting', healthChangedAt: new Date(),
+      status: undefined, inFlight: 0, heartbeatMs: 1, latencyMs: 1, errorRate: 0,
     });
   }
 
@@ -140,17 +140,11 @@ export class NodeRegistry {
     const changed = node.healthy !== healthy;
     node.healthy = healthy;
     node.trouble = healthy ? undefined : trouble;
-    if (changed) {
-      node.healthChangedAt = new Date();
-      if (healthy) {
-        const loss = new AbortController();
-        this.#losses.set(node.id, loss);
-        node.lost = loss.signal;
-      } else {
-        this.#losses.get(node.id)?.abort(new TrivetError('node_unreachable', { node: node.id, reason: trouble }));
-        this.#losses.delete(node.id);
-      }
-    }
+    if (changed) node.healthChangedAt = new Date();
     if (changed) this.#events.healthChanged(node);
   }
+}
+
+function average(before: number, measured: number): number {
+  return before * AVERAGE_WEIGHT + measured * (1 - AVERAGE_WEIGHT);
 }

@@ -3,6 +3,7 @@ import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { Route } from '../store/rows.ts';
 import type { NodeRead } from '../nodes/node-client.ts';
 import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
+import type { Silences } from '../nodes/silence.ts';
 import { rank, type Candidate, type Reason } from './choose.ts';
 
 export interface ReadRequest {
@@ -25,16 +26,19 @@ const CORES = cpus().length;
 
 /**
  * Answers a read from a replica that holds at least the generation SQL names, the healthiest first. Until a node has
- * begun to answer, another one can be asked without the client noticing; after that a failure breaks the connection.
+ * begun to answer, another one can be asked without the client noticing, which happens when it fails, takes too long, or
+ * is silent while others are not; after that a failure breaks the connection.
  */
 export class Reader {
   readonly #nodes: NodeRegistry;
+  readonly #silence: Silences;
   readonly #events: ReadEvents;
   readonly #deadlineMs: number;
   #turn = 0;
 
-  constructor(nodes: NodeRegistry, events: ReadEvents, deadlineMs: number) {
+  constructor(nodes: NodeRegistry, silence: Silences, events: ReadEvents, deadlineMs: number) {
     this.#nodes = nodes;
+    this.#silence = silence;
     this.#events = events;
     this.#deadlineMs = deadlineMs;
   }
@@ -46,19 +50,18 @@ export class Reader {
   async read(request: ReadRequest): Promise<NodeRead> {
     const { repository } = request.route;
     const candidates = this.#candidates(request.route);
-    const { order, reason } = rank(candidates.map(describe), this.#turn++);
+    const { order, reason } = rank(candidates.heard.map(describe), this.#turn++);
+    order.push(...candidates.silent.map((node) => node.id));
     const tried: Record<string, string> = {};
     for (const [i, id] of order.entries()) {
       const node = this.#nodes.get(id)!;
       const why: Reason = i === 0 ? reason : 'failover';
       const startedAt = performance.now();
+      const attempt = new AbortController();
+      // Only where somebody is left who isn't silent.
+      const others = order.slice(i + 1).some((other) => !this.#silence.has(other));
+      const endLate = others ? this.#silence.late(() => [id], () => attempt.abort(new TrivetError('phase_timeout', { node: id }))) : () => {};
       node.inFlight += 1;
-      // Until it has begun to answer, a node that is lost meanwhile need not be waited for.
-      const begun = new AbortController();
-      const lost = () => begun.abort(node.lost.reason);
-      const left = () => begun.abort(request.signal.reason);
-      node.lost.addEventListener('abort', lost);
-      request.signal.addEventListener('abort', left);
       try {
         const answer = await node.client.read({
           path: `/repositories/${repository.id}${request.path}`,
@@ -68,36 +71,36 @@ export class Reader {
           type: request.type,
           requestId: request.requestId,
           deadlineMs: this.#deadlineMs,
-          signal: begun.signal,
+          signal: AbortSignal.any([request.signal, attempt.signal]),
         });
-        node.lost.removeEventListener('abort', lost);
+        endLate();
         this.#nodes.succeeded(node, performance.now() - startedAt);
         this.#events.asked(id, why, 'ok', undefined, request.requestId);
-        answer.body.once('close', () => {
-          node.inFlight -= 1;
-          request.signal.removeEventListener('abort', left);
-        });
+        answer.body.once('close', () => { node.inFlight -= 1; });
         return answer;
       } catch (error) {
+        endLate();
         node.inFlight -= 1;
-        node.lost.removeEventListener('abort', lost);
-        request.signal.removeEventListener('abort', left);
         request.signal.throwIfAborted();
         const fault = asTrivetError(error);
         this.#events.asked(id, why, 'failed', fault.code, request.requestId);
         // The client's own mistake would be the same everywhere.
         if (fault.status >= 400 && fault.status < 500 && !fault.retry && fault.code !== 'replica_missing') throw fault;
-        if (fault.code === 'node_unreachable' || fault.code === 'phase_timeout') this.#nodes.suspect(id, fault.code);
+        const late = fault.code === 'phase_timeout' && !attempt.signal.aborted;
+        if (fault.code === 'node_unreachable' || late) this.#nodes.suspect(id, fault.code);
         tried[id] = fault.code;
       }
     }
     throw new TrivetError('no_current_replica', { repository: repository.name, tried, replicas: states(request.route) });
   }
 
-  #candidates(route: Route): KnownNode[] {
-    return route.replicas.filter((replica) => replica.state === 'current')
+  /** Silent ones are the last resort. */
+  #candidates(route: Route): { heard: KnownNode[]; silent: KnownNode[] } {
+    const usable = route.replicas.filter((replica) => replica.state === 'current')
       .map((replica) => this.#nodes.usable(replica.node))
       .filter((node) => node !== undefined);
+    const silent = usable.filter((node) => this.#silence.has(node.id));
+    return { heard: usable.filter((node) => !silent.includes(node)), silent };
   }
 }
 

@@ -3,10 +3,11 @@ import { asTrivetError, TrivetError, type ErrorCode } from '@trivet/proto/errors
 import type { CommitRequest, PrepareAnswer, PrepareRequest, ReplicaPosition } from '@trivet/proto/messages.ts';
 import { OK, type Verdict } from '@trivet/proto/vote.ts';
 import type { Deadlines } from '../config.ts';
+import type { Silences } from '../nodes/silence.ts';
 import type { Settled } from '../store/decisions.ts';
 import type { Route } from '../store/rows.ts';
 import type { TransactionEvents, VotedTransaction } from './coordinator.ts';
-import { startBatch, step, type Agreed, type BatchEffect, type BatchEvent, type BatchResult, type BatchState } from './machine.ts';
+import { outstanding, startBatch, step, type Agreed, type BatchEffect, type BatchEvent, type BatchResult, type BatchState } from './machine.ts';
 import { quorumOf } from './quorum.ts';
 
 /** What became of one transaction of a batch. */
@@ -40,6 +41,7 @@ export interface BatchPorts {
   /** @param upTo what is at a later generation by then is left alone */
   mark(repository: string, nodes: readonly string[], state: 'outdated' | 'diverged', reason: string, upTo?: number): Promise<void>;
   clock: Clock;
+  silence: Silences;
   /** An id for a transaction or a batch. */
   newId(): string;
   failpoint(name: string): Promise<void>;
@@ -144,9 +146,14 @@ export class BatchRun {
 
   #startGrace(phase: 'prepare' | 'commit'): void {
     const started = this.#state.phase;
-    void this.#ports.clock.sleep(phase === 'prepare' ? this.#deadlines.prepareGraceMs : this.#deadlines.commitGraceMs).then(() => {
+    const over = () => {
+      cancel();
+      endLate();
       if (this.#state.phase === started) this.#feedNow({ type: 'grace-over' });
-    });
+    };
+    const cancel = this.#ports.clock.after(phase === 'prepare' ? this.#deadlines.prepareGraceMs : this.#deadlines.commitGraceMs, over);
+    let endLate = () => {};
+    endLate = this.#ports.silence.late(() => (this.#state.phase === started ? outstanding(this.#state) : []), over);
   }
 
   async #decide(context: RunContext, agreed: Agreed): Promise<void> {

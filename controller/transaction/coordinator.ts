@@ -72,20 +72,18 @@ export class Coordinator {
   }
 
   /**
-   * Who can take part: current replicas on nodes that can be used.
+   * Who can take part: current replicas on nodes that can be used. A silent one is left out where the others are enough.
    * @throws TrivetError no_quorum, naming the nodes that are missing and why
    */
   participants(route: Route): KnownNode[] {
     const usable = route.replicas.filter((replica) => replica.state === 'current')
       .map((replica) => this.#nodes.usable(replica.node)).filter((node) => node !== undefined);
-    if (usable.length < quorumOf(route.repository.replicationFactor)) {
-      throw new TrivetError('no_quorum', {
-        repository: route.repository.name,
-        quorum: quorumOf(route.repository.replicationFactor),
-        missing: this.#missing(route.replicas),
-      });
+    const quorum = quorumOf(route.repository.replicationFactor);
+    if (usable.length < quorum) {
+      throw new TrivetError('no_quorum', { repository: route.repository.name, quorum, missing: this.#missing(route.replicas) });
     }
-    return usable;
+    const heard = usable.filter((node) => !this.#ports.silence.has(node.id));
+    return heard.length >= quorum ? heard : usable;
   }
 
   /**
@@ -155,12 +153,15 @@ export class Coordinator {
         pack: hasPack ? pack : undefined,
         signal,
         clock: this.#ports.clock,
+        silence: this.#ports.silence,
         stallMs: this.#deadlines.voteStallMs,
         graceMs: this.#deadlines.voteGraceMs,
         deadlineMs: this.#deadlines.voteMs,
       });
       for (const [node, code] of Object.entries(round.lost)) {
-        if (code === 'node_unreachable' || code === 'phase_timeout') this.#nodes.suspect(node, code);
+        // A silent node is left out already, more gently: it may be heard again before its next heartbeat.
+        const late = code === 'phase_timeout' && !this.#ports.silence.has(node);
+        if (code === 'node_unreachable' || late) this.#nodes.suspect(node, code);
         this.#events.voteLost(repository.id, transaction, node, code);
       }
       for (const node of round.differing) this.#events.voteLost(repository.id, transaction, node, 'differs');

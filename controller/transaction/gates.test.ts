@@ -1,5 +1,5 @@
 import test from 'ava';
-import type { Clock } from '@trivet/proto/clock.ts';
+import { HeldClock } from '@trivet/proto/held-clock.ts';
 import { Gates } from './gates.ts';
 
 test('an open gate lets everybody in at once', async (t) => {
@@ -37,8 +37,7 @@ test('somebody inside who does not leave is waited for no longer than the deadli
   const next = gates.enter('r').then((inside) => { entered = true; return inside; });
   await turnOfEvents();
   t.false(running);
-  clock.pass(100);
-  await turnOfEvents();
+  await clock.pass(100);
   t.true(running);
   t.false(entered);
   action.resolve();
@@ -77,37 +76,9 @@ test('who comes when the gate is just open again may know the repository as it w
   const gates = new Gates(clock, 100);
   await gates.closed('r', async () => {});
   t.true((await gates.enter('r')).stale);
-  clock.pass(60_000);
+  await clock.pass(60_000);
   t.false((await gates.enter('r')).stale);
 });
-
-/** Time that passes only when it is told to. */
-class HeldClock implements Clock {
-  #time = 0;
-  readonly #timers = new Set<{ at: number; callback: () => void }>();
-
-  now(): number { return this.#time; }
-
-  elapsed(): number { return this.#time; }
-
-  sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => { this.after(ms, resolve); });
-  }
-
-  after(ms: number, callback: () => void): () => void {
-    const timer = { at: this.#time + ms, callback };
-    this.#timers.add(timer);
-    return () => { this.#timers.delete(timer); };
-  }
-
-  pass(ms: number): void {
-    this.#time += ms;
-    for (const timer of [...this.#timers].filter(({ at }) => at <= this.#time)) {
-      this.#timers.delete(timer);
-      timer.callback();
-    }
-  }
-}
 
 function deferred(): { promise: Promise<void>; resolve(): void } {
   let resolve = () => {};

@@ -89,6 +89,15 @@ export function step(state: BatchState, event: BatchEvent): Step {
   }
 }
 
+/** Who is still asked and hasn't answered. */
+export function outstanding(state: BatchState): readonly string[] {
+  switch (state.phase) {
+    case 'preparing': return state.members.participants.filter((node) => !state.prepares.has(node));
+    case 'committing': return state.agreed.promised.filter((node) => !state.commits.has(node));
+    case 'deciding': case 'finished': return [];
+  }
+}
+
 function whilePreparing(state: BatchState & { phase: 'preparing' }, event: BatchEvent): Step {
   const { members } = state;
   const prepares = new Map(state.prepares);

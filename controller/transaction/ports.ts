@@ -3,6 +3,7 @@ import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { Failpoint } from '@trivet/proto/failpoint.ts';
 import type { NodeClient } from '../nodes/node-client.ts';
 import type { NodeRegistry } from '../nodes/node-registry.ts';
+import type { Silences } from '../nodes/silence.ts';
 import type { Decisions } from '../store/decisions.ts';
 import type { Replicas } from '../store/replicas.ts';
 import type { Repositories } from '../store/repositories.ts';
@@ -11,9 +12,9 @@ import type { BatchPorts } from './batch-run.ts';
 /** The real world of a batch: nodes over HTTP, decisions in SQL. */
 export function makePorts(input: {
   repositories: Repositories; replicas: Replicas; decisions: Decisions; nodes: NodeRegistry;
-  clock: Clock; newId(): string; random(): number; coordinator: string; failpoint: Failpoint; onMark(): void;
+  clock: Clock; silence: Silences; newId(): string; random(): number; coordinator: string; failpoint: Failpoint; onMark(): void;
 }): BatchPorts {
-  const { repositories, replicas, decisions, nodes, clock, newId, failpoint } = input;
+  const { repositories, replicas, decisions, nodes, clock, silence, newId, failpoint } = input;
 
   const client = (id: string): NodeClient => {
     const node = nodes.get(id);
@@ -48,6 +49,7 @@ export function makePorts(input: {
     random: input.random,
     coordinator: input.coordinator,
     clock,
+    silence,
     newId,
     failpoint,
   };

@@ -2,6 +2,7 @@ import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { VoteAnswer, VoteHeader } from '@trivet/proto/messages.ts';
 import type { KnownNode } from '../nodes/node-registry.ts';
+import type { Silences } from '../nodes/silence.ts';
 import { FanOut } from './fan-out.ts';
 import { quorumOf, tally } from './quorum.ts';
 
@@ -18,6 +19,7 @@ export interface VoteRequest {
   pack: AsyncIterable<Buffer> | undefined;
   signal: AbortSignal;
   clock: Clock;
+  silence: Silences;
   stallMs: number;
   graceMs: number;
   deadlineMs: number;
@@ -35,7 +37,7 @@ export interface VoteRound {
 
 /**
  * Phase 1: the pack goes to all participants while it arrives, and each answers its vote. Ends when all have answered,
- * or when a quorum agrees and the grace for the others is over. Whoever hasn't answered by then is dropped.
+ * or when a quorum agrees and the grace for the others is over, or they are silent. Whoever hasn't answered by then is dropped.
  * @throws what reading the pack threw, or the reason of `signal`, after every node was told to stop
  */
 export async function runVotes(request: VoteRequest): Promise<VoteRound> {
@@ -72,6 +74,7 @@ export async function runVotes(request: VoteRequest): Promise<VoteRound> {
 
   const count = () => tally(request.configured, new Map([...votes].map(([node, answer]) => [node, answer.vote])), undecided().length);
   let graceEndsAt: number | undefined;
+  let endLate: (() => void) | undefined;
   for (;;) {
     if (sourceFailure !== undefined || signal.aborted) break;
     if (undecided().length === 0) break;
@@ -81,6 +84,7 @@ export async function runVotes(request: VoteRequest): Promise<VoteRound> {
     if (result.state === 'won') {
       const now = clock.elapsed();
       graceEndsAt ??= now + Math.max(request.graceMs, (now - startedAt) * GRACE_SHARE);
+      endLate ??= request.silence.late(() => undecided().map((node) => node.id), () => { graceEndsAt = now; wake(); });
       waitMs = graceEndsAt - now;
       if (waitMs <= 0) break;
     }
@@ -91,6 +95,7 @@ export async function runVotes(request: VoteRequest): Promise<VoteRound> {
       signal.addEventListener('abort', finish, { once: true });
     });
   }
+  endLate?.();
   const broken = sourceFailure !== undefined || signal.aborted;
   // Only a node that is late while a quorum waits is at fault; where the vote can't be won, its answer isn't wanted.
   const late = !broken && count().state === 'won';

@@ -2,6 +2,7 @@ import { TrivetError } from '@trivet/proto/errors.ts';
 import type { PushHead } from '@trivet/proto/receive-pack.ts';
 import type { KnownNode } from '../../../controller/nodes/node-registry.ts';
 import { NodeRegistry } from '../../../controller/nodes/node-registry.ts';
+import { NO_SILENCE } from '../../../controller/nodes/silence.ts';
 import type { Admission } from '../../../controller/repair/admission.ts';
 import { makeRepairPorts, makeRepairTargets } from '../../../controller/repair/ports.ts';
 import { Reconcile } from '../../../controller/repair/reconcile.ts';
@@ -17,6 +18,7 @@ import type { Replicas } from '../../../controller/store/replicas.ts';
 import { Repositories } from '../../../controller/store/repositories.ts';
 import { Verifications } from '../../../controller/store/verifications.ts';
 import { Coordinator, type PushResult, type VotedTransaction } from '../../../controller/transaction/coordinator.ts';
+import { Gates } from '../../../controller/transaction/gates.ts';
 import { makePorts } from '../../../controller/transaction/ports.ts';
 import { Turns } from '../../../controller/transaction/turns.ts';
 import type { RefsSnapshot } from '@trivet/proto/messages.ts';
@@ -76,7 +78,7 @@ export class ControllerLife {
     this.registry = new NodeRegistry(directory, (name) => new SimNodeClient(simulation, simulation.node(name), this.process).asNodeClient(), {
       healthChanged: (node: KnownNode) => simulation.trace?.(this.#name, `takes ${node.id} for ${node.healthy ? 'healthy' : `unhealthy (${node.trouble})`}`),
     });
-    this.turns = new Turns<VotedTransaction>(simulation.turnLocks.of(this.process, faults, simulation.random('turns')), options.deadlines.turnMs, this.process.clock);
+    this.turns = new Turns<VotedTransaction>(simulation.turnLocks.of(this.process, faults, simulation.random('turns')), options.deadlines.turnMs, this.process.clock, new Gates(this.process.clock, options.deadlines.drainMs));
     const failpoint = async (where: string) => {
       if (faults.strikes('crash')) crash(`at ${where}`);
       if (!this.process.alive) await new Promise<void>(nothing);
@@ -101,7 +103,7 @@ export class ControllerLife {
     });
     const chance = simulation.random('retries');
     const ports = guards.ports(makePorts({
-      repositories: this.repositories, replicas: this.replicas, decisions: this.decisions, nodes: this.registry, clock,
+      repositories: this.repositories, replicas: this.replicas, decisions: this.decisions, nodes: this.registry, clock, silence: NO_SILENCE,
       newId: () => simulation.newId(), random: () => chance.next(), coordinator: simulation.newId(),
       failpoint, onMark: () => this.#reconcile.poke(),
     }));
@@ -113,7 +115,7 @@ export class ControllerLife {
         batch: (_repository, batch, transactions, outcome) => simulation.trace?.(this.#name, `batch ${simulation.short(batch)} of ${transactions}: ${outcome}`),
       },
     });
-    this.#reader = new Reader(this.registry, { asked: nothing }, options.deadlines.readMs);
+    this.#reader = new Reader(this.registry, NO_SILENCE, { asked: nothing }, options.deadlines.readMs);
   }
 
   start(): void {
