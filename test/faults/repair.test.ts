@@ -69,16 +69,15 @@ for (const failpoint of ['repair-begun', 'repair-turn', 'repair-admit', 'repair-
   });
 }
 
-for (const failpoint of ['repair-fetched', 'repair-swapped-out', 'repair-swapped-in', 'repair-taken-over']) {
-  test(`a node that dies in a repair (${failpoint}) has a whole replica when it is back, and the repair is finished`, async (t) => {
+for (const failpoint of ['swap-flushed', 'swap-journaled', 'swap-between', 'swap-done']) {
+  test(`a node that dies while it swaps replicas (${failpoint}) has a whole replica when it is back, and the repair is finished`, async (t) => {
     const name = `node-${failpoint}`;
     const repository = await PushedRepository.create(cluster, name);
     const { node } = (await cluster.show(name)).replicas[0]!;
     await cluster.signal(node, 'SIGKILL');
     await untilHealthy(cluster, node, false);
     await repository.mustPush();
-    const rebuilt = failpoint.includes('swapped');
-    if (rebuilt) await rm(join(await cluster.replicaDirectory(name, node), 'trivet.json'));
+    await rm(join(await cluster.replicaDirectory(name, node), 'trivet.json'));
     await cluster.arm(node, failpoint, 'kill');
     await cluster.startPart(node).catch(() => {});
     await untilStruck(cluster, node, failpoint);
