@@ -44,7 +44,7 @@ export class TestNode {
     const context = makeContext(config, pino({ level: 'silent' }));
     options.change?.(context);
     const records = await context.journal.read();
-    await recover(context.disk, records, async () => 'abort');
+    context.journal.keep((await recover(context.disk, records, async () => 'abort')).kept);
     await context.journal.rotate(() => []);
     const app = makeServer(context);
     await app.listen({ host: '127.0.0.1', port: 0 });

@@ -114,6 +114,19 @@ test('control: a promise that nobody carries over is lost with the old file', as
   t.deepEqual(await reader(directory).read(), []);
 });
 
+test('records that are kept go along into each new file, until a restart record has ended them', async (t) => {
+  const { directory, journal } = await openJournal(t);
+  const kept: JournalRecord[] = [promise(), { kind: 'committed', repository: 'r', batch: 'b' }, { ...promise(), repository: 'other' }];
+  journal.keep(kept);
+  for (let i = 0; i < 2; i++) {
+    await journal.rotate(() => []);
+    t.deepEqual(parseJournal(onlyFile(directory)), [...kept.slice(0, 2), kept[2]]);
+  }
+  await journal.append({ kind: 'restart', repository: 'r' }, true);
+  await journal.rotate(() => []);
+  t.deepEqual(parseJournal(onlyFile(directory)), [kept[2]]);
+});
+
 test('after a failed write every append fails with disk_failure, for the disk holds nobody knows what', async (t) => {
   const { journal } = await openJournal(t);
   t.false(journal.failed);

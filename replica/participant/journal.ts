@@ -29,6 +29,8 @@ export type JournalRecord =
 interface Waiting {
   text: string;
   durable: boolean;
+  /** The repository whose earlier records this one ends. */
+  restarts: string | undefined;
   resolve: () => void;
   reject: (error: unknown) => void;
 }
@@ -51,6 +53,8 @@ export class Journal {
   #queue: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #failed: unknown;
+  /** By repository, records that go along into each new file until a `restart` record has ended them. */
+  readonly #kept = new Map<string, JournalRecord[]>();
 
   /** @param flush brings all that was written to this file system so far to the disk, as syncfs(2) does */
   constructor(disk: JournalDisk, flush: () => Promise<void>) {
@@ -87,9 +91,21 @@ export class Journal {
     if (this.#failed !== undefined) return Promise.reject(new TrivetError('disk_failure', {}, { cause: this.#failed }));
     const json = JSON.stringify(record);
     return new Promise((resolve, reject) => {
-      this.#queue.push({ text: `${checksum(json)} ${json}\n`, durable, resolve, reject });
+      const restarts = record.kind === 'restart' ? record.repository : undefined;
+      this.#queue.push({ text: `${checksum(json)} ${json}\n`, durable, restarts, resolve, reject });
       this.#writing ??= this.#drain();
     });
+  }
+
+  /**
+   * Keeps records of replicas that could not be brought in order: whatever file the journal goes on in has them too, until
+   * a `restart` record says that such a replica was made anew. Call before `rotate`.
+   */
+  keep(records: readonly JournalRecord[]): void {
+    for (const record of records) {
+      const kept = this.#kept.get(record.repository) ?? [];
+      this.#kept.set(record.repository, [...kept, record]);
+    }
   }
 
   /**
@@ -106,7 +122,8 @@ export class Journal {
     const previous = this.#file;
     this.#file = file;
     this.#bytes = 0;
-    await Promise.all(outstanding().map((record) => this.append(record, true)));
+    const carried = [...[...this.#kept.values()].flat(), ...outstanding()];
+    await Promise.all(carried.map((record) => this.append(record, true)));
     await previous?.close();
     await this.#flush();
     for (const sequence of old) await this.#disk.remove(nameOf(sequence));
@@ -131,6 +148,8 @@ export class Journal {
         await file.append(bytes);
         this.#bytes += bytes.length;
         if (group.some((waiting) => waiting.durable)) await file.sync();
+        // Not before they are written: until then a new file has to begin with what they end.
+        for (const { restarts } of group) if (restarts !== undefined) this.#kept.delete(restarts);
         for (const waiting of group) waiting.resolve();
       } catch (error) {
         // After a failed write or fsync the kernel may have dropped the pages: never try again on the same file.

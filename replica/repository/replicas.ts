@@ -20,6 +20,8 @@ export class Replicas {
   readonly #open = new Map<string, Promise<Replica>>();
   readonly #opened = new Map<string, Replica>();
   readonly #users = new Map<string, number>();
+  /** Replicas that lack what was promised for them, and why; left when another directory takes the place, or none. */
+  readonly #keptOut = new Map<string, unknown>();
   readonly #onClose: (gitDir: string) => void;
 
   /** @param onClose told when a replica leaves memory, so that processes kept for it can end */
@@ -48,6 +50,20 @@ export class Replicas {
       }
     }
     return ids;
+  }
+
+  /** Whether the disk has a directory for a replica. Throws TrivetError disk_failure when that can't be said. */
+  async has(id: string): Promise<boolean> {
+    return hasDirectory(this.gitDir(id));
+  }
+
+  /**
+   * Lets nobody open a replica that could not be brought in order: it would vote, and be read, without what was promised
+   * for it. Repair takes it for one whose refs can't be read, and puts another in its place.
+   */
+  keepOut(id: string, reason: unknown): void {
+    this.#forget(id);
+    this.#keptOut.set(id, reason);
   }
 
   /** @throws TrivetError replica_missing, refs_unreadable */
@@ -117,6 +133,7 @@ export class Replicas {
   async retire(id: string): Promise<void> {
     const replica = this.#opened.get(id);
     this.#forget(id);
+    this.#keptOut.delete(id);
     if (replica === undefined) return;
     replica.retired = true;
     const votes = [...replica.votes.values()];
@@ -132,7 +149,7 @@ export class Replicas {
    */
   async look(id: string): Promise<ReplicaRecord | undefined> {
     const gitDir = this.gitDir(id);
-    const isThere = await hasDirectory(gitDir);
+    const isThere = await this.has(id);
     const record = isThere ? await readReplicaRecord(gitDir) : undefined;
     if (isThere && (record === undefined || record.repository === id)) return record;
     await this.retire(id);
@@ -147,13 +164,14 @@ export class Replicas {
     for (const shard of await readdirOrEmpty(this.#root)) {
       const directory = join(this.#root, shard);
       const names = await readdirOrEmpty(directory);
+      // What can't be taken away or put back now is tried again at the next start; no node stays down for it.
       for (const name of names) {
-        if (name.startsWith('.creating-') || name.includes('.git.removed-')) await rm(join(directory, name), { recursive: true, force: true });
+        if (name.startsWith('.creating-') || name.includes('.git.removed-')) await rm(join(directory, name), { recursive: true, force: true }).catch(() => {});
       }
       for (const id of new Set(names.filter((name) => name.includes('.git.replaced-')).map((name) => name.slice(0, name.indexOf('.'))))) {
-        await undoHalfSwap(join(directory, `${id}.git`));
+        await undoHalfSwap(join(directory, `${id}.git`)).catch(() => {});
       }
-      await removeAbandoned(directory, Date.now());
+      await removeAbandoned(directory, Date.now()).catch(() => {});
     }
   }
 
@@ -186,6 +204,9 @@ export class Replicas {
     const gitDir = this.gitDir(id);
     const record = await readReplicaRecord(gitDir);
     if (record === undefined || record.repository !== id) throw new TrivetError('replica_missing', { repository: id });
+    if (this.#keptOut.has(id)) {
+      throw new TrivetError('refs_unreadable', { path: gitDir, problem: 'what was promised could not be made so when the node started' }, { cause: this.#keptOut.get(id) });
+    }
     const refs = await RefStore.open(gitDir, record.objectFormat);
     return new Replica({ id, gitDir, objectFormat: record.objectFormat, refs, generation: record.generation });
   }

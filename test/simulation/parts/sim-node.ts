@@ -122,8 +122,9 @@ export class NodeLife {
     });
   }
 
-  repair(repository: string, request: RepairRequest): Promise<RepairAnswer> {
-    return this.#use(repository, (replica) => takeOver(this.#simulation, this, replica, request));
+  async repair(repository: string, request: RepairRequest): Promise<RepairAnswer> {
+    if (!this.context.ready) throw new TrivetError('node_starting', { node: this.#name });
+    return this.#simulation.expected(this.#name, this.replicas.useForRepair(repository, (replica) => takeOver(this.#simulation, this, replica, request)));
   }
 
   /** Whether the disk has what memory says, and in full also whether every object is there. */
