@@ -55,7 +55,8 @@ export interface ReplicaContext {
 export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): ReplicaContext {
   const failpoint = makeFailpoint(config.failpoints);
   const readers = new ObjectReaders({ maxProcesses: MAX_READER_PROCESSES, idleMs: READER_IDLE_MS });
-  const replicas = new Replicas(join(config.directory, 'repositories'), config.maxOpenReplicas, (gitDir) => readers.drop(gitDir));
+  const replicas = new Replicas(join(config.directory, 'repositories'), config.maxOpenReplicas, (gitDir) => readers.drop(gitDir),
+    (id) => journal.append({ kind: 'restart', repository: id }, true));
   const metrics = makeMetrics(config.node, () => [...replicas.opened].filter((replica) => replica.promise !== undefined).length);
   const flush = () => syncFileSystem(config.directory);
   const journal = new Journal(journalFiles(join(config.directory, 'journal')), async () => {

@@ -175,7 +175,7 @@ async function makeNode(t: ExecutionContext, beside?: { replicas: Replicas }) {
   const scratch = makeScratch(t);
   const root = mkdtempSync(join(tmpdir(), 'trivet-recovery-'));
   t.teardown(() => rmSync(root, { recursive: true, force: true }));
-  const replicas = beside?.replicas ?? new Replicas(root, 10, () => {});
+  const replicas = beside?.replicas ?? new Replicas(root, 10, () => {}, async () => {});
   const id = newId();
   await replicas.create(id, 'sha1', 'refs/heads/main');
   const gitDir = replicas.gitDir(id);

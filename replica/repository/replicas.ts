@@ -22,13 +22,21 @@ export class Replicas {
   readonly #users = new Map<string, number>();
   /** Replicas that lack what was promised for them, and why; left when another directory takes the place, or none. */
   readonly #keptOut = new Map<string, unknown>();
+  /** Creations and removals that are under way. */
+  readonly #making = new Map<string, Promise<void>>();
   readonly #onClose: (gitDir: string) => void;
+  readonly #endPromises: (id: string) => Promise<void>;
 
-  /** @param onClose told when a replica leaves memory, so that processes kept for it can end */
-  constructor(root: string, maxOpen: number, onClose: (gitDir: string) => void) {
+  /**
+   * @param onClose told when a replica leaves memory, so that processes kept for it can end
+   * @param endPromises makes durable that what was promised for a replica so far no longer counts (a `restart` record):
+   *   a replica made anew has none of the objects that its earlier life promised
+   */
+  constructor(root: string, maxOpen: number, onClose: (gitDir: string) => void, endPromises: (id: string) => Promise<void>) {
     this.#root = root;
     this.#maxOpen = maxOpen;
     this.#onClose = onClose;
+    this.#endPromises = endPromises;
   }
 
   gitDir(id: string): string {
@@ -103,26 +111,43 @@ export class Replicas {
 
   /** Makes an empty replica at generation 0. One that is there already stays as it is. */
   async create(id: string, objectFormat: ObjectFormat, head: string): Promise<void> {
-    if (await this.#exists(id)) return;
     const gitDir = this.gitDir(id);
-    await mkdir(dirname(gitDir), { recursive: true });
-    await createBareRepository(gitDir, objectFormat, head);
-    const refs = await RefStore.open(gitDir, objectFormat);
-    await writeReplicaRecord(gitDir, { repository: id, objectFormat, generation: 0, digest: refs.digest });
-    await syncPath(gitDir);
+    await this.#inOrder(id, async () => {
+      if (await this.#exists(id)) return;
+      await mkdir(dirname(gitDir), { recursive: true });
+      // Before the directory: after a crash in between there is nothing that earlier promises could be made so on. It may
+      // have gone under a running node, so nobody knows here whether there are any.
+      await this.#endPromises(id);
+      await createBareRepository(gitDir, objectFormat, head);
+      const refs = await RefStore.open(gitDir, objectFormat);
+      await writeReplicaRecord(gitDir, { repository: id, objectFormat, generation: 0, digest: refs.digest });
+      await syncPath(gitDir);
+    });
   }
 
   /** Takes a replica off the disk, and what repairs left beside it. It disappears at once; the files go afterwards. */
   async remove(id: string): Promise<void> {
     const gitDir = this.gitDir(id);
-    const replica = this.#opened.get(id);
     const doomed = `${gitDir}.removed-${process.hrtime.bigint()}`;
     const moveAway = async () => {
       await this.retire(id);
-      await rename(gitDir, doomed).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
+      try {
+        await rename(gitDir, doomed);
+        await syncPath(dirname(gitDir));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      }
     };
-    await (replica === undefined ? moveAway() : replica.exclusively(moveAway));
-    await rm(doomed, { recursive: true, force: true });
+    try {
+      await this.#inOrder(id, async () => {
+        const replica = this.#opened.get(id);
+        await (replica === undefined ? moveAway() : replica.exclusively(moveAway));
+        // Not before it is gone: a removal that a crash undoes must leave a replica with all that it promised.
+        await this.#endPromises(id);
+      });
+    } finally {
+      await rm(doomed, { recursive: true, force: true });
+    }
     await removeSetAside(gitDir);
   }
 
@@ -188,6 +213,18 @@ export class Replicas {
   /** Forgets what is in memory, so that the next use reads the disk again. */
   reopen(id: string): void {
     this.#forget(id);
+  }
+
+  /** One replica's creations and removals, one after another: what ends the promises of a life mustn't end the next one's. */
+  async #inOrder(id: string, action: () => Promise<void>): Promise<void> {
+    const turn = (this.#making.get(id) ?? Promise.resolve()).then(action);
+    const over = turn.catch(() => {});
+    this.#making.set(id, over);
+    try {
+      await turn;
+    } finally {
+      if (this.#making.get(id) === over) this.#making.delete(id);
+    }
   }
 
   async #exists(id: string): Promise<boolean> {
