@@ -44,7 +44,7 @@ export class TestNode {
     const context = makeContext(config, pino({ level: 'silent' }));
     options.change?.(context);
     const records = await context.journal.read();
-    context.journal.keep((await recover(context.disk, records, async () => 'abort')).kept);
+    context.journal.keep((await recover(context.disk, records, async () => ({ outcome: 'abort' }))).kept);
     await context.journal.rotate(() => []);
     const app = makeServer(context);
     await app.listen({ host: '127.0.0.1', port: 0 });
@@ -138,8 +138,8 @@ export class TestRepository {
     for (const { context: { participant, replicas } } of nodes) {
       await replicas.use(this.id, async (replica) => {
         await participant.vote(replica, header, streamOf(pack), new AbortController().signal);
-        await participant.prepare(replica, { batch, transactions: [header.transaction], generation: this.#generation, coordinator: '0'.repeat(32) });
-        await participant.commit(replica, batch);
+        const prepared = await participant.prepare(replica, { batch, transactions: [header.transaction], generation: this.#generation, coordinator: '0'.repeat(32) });
+        await participant.commit(replica, { batch, after: { generation: prepared.generation, digest: prepared.after } });
       });
     }
     this.tips.set(ref, oid);

@@ -5,7 +5,7 @@ import { voteDigest } from '@trivet/proto/vote.ts';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { Failpoint } from '@trivet/proto/failpoint.ts';
 import type {
-  AbortRequest, PrepareAnswer, PrepareRequest, ReplicaPosition, VoteAnswer, VoteHeader,
+  AbortRequest, CommitRequest, PrepareAnswer, PrepareRequest, ReplicaPosition, VoteAnswer, VoteHeader,
 } from '@trivet/proto/messages.ts';
 import type { Ingest, Quarantine } from '../quarantine/ingest.ts';
 import { runGit } from '../git/process.ts';
@@ -13,6 +13,7 @@ import { planBatch } from '../refs/plan.ts';
 import { quarantineDirectory } from '../repository/layout.ts';
 import type { Replica, Vote } from '../repository/replica.ts';
 import type { Journal, PromiseRecord } from './journal.ts';
+import { promises } from './promises.ts';
 import { judgeCommands } from './verdicts.ts';
 
 export interface ParticipantOptions {
@@ -127,17 +128,24 @@ export class Participant {
   }
 
   /**
-   * Makes the refs of a promised batch visible.
+   * Makes the refs of a promised batch visible, if what was decided is what was promised here. If it isn't, this replica was
+   * at odds with the quorum, and the abort that told it so was lost: the promise is undone.
    * @returns what the replica really has afterwards
-   * @throws TrivetError unknown_transaction when the batch isn't promised here and wasn't committed lately
+   * @throws TrivetError unknown_transaction when the batch isn't promised here and wasn't committed lately; promise_differs
    */
-  async commit(replica: Replica, batch: string): Promise<ReplicaPosition> {
+  async commit(replica: Replica, { batch, after }: CommitRequest): Promise<ReplicaPosition> {
     await this.#failpoint('commit-begin');
     return replica.exclusively(async () => {
       const { promise } = replica;
       if (promise?.record.batch !== batch) {
         if (replica.outcomeOf(batch) === 'commit') return replica.position;
         throw new TrivetError('unknown_transaction', { batch });
+      }
+      if (!promises(promise.record, after)) {
+        await promise.refs.abort();
+        await this.#settle(replica, promise.record, 'abort');
+        await Promise.all(promise.record.transactions.map((transaction) => this.#forget(replica, transaction)));
+        throw new TrivetError('promise_differs', { batch, promised: promise.record.after, decided: after });
       }
       await promise.refs.commit();
       await this.#failpoint('commit-refs');

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { newId } from '@trivet/proto/id.ts';
+import type { SettleAnswer } from '@trivet/proto/messages.ts';
 import { RefStore, type RefChange } from '../refs/ref-store.ts';
 import { locksOf, makeScratch, refsByGit } from '../refs/scratch-repository.ts';
 import { readReplicaRecord } from '../repository/position-file.ts';
@@ -28,10 +29,21 @@ for (const outcome of ['commit', 'abort'] as const) {
     const node = await makeNode(t);
     const promise = node.promise('refs/heads/a', undefined, 0);
     const asked: string[] = [];
-    t.is((await recover(node.disk, [promise], async ({ batch }) => { asked.push(batch); return outcome; })).inDoubt, 1);
+    t.is((await recover(node.disk, [promise], async ({ batch, after }) => { asked.push(batch); return outcome === 'commit' ? { outcome, after } : { outcome }; })).inDoubt, 1);
     t.deepEqual(asked, [promise.batch]);
     t.deepEqual(node.refs(), outcome === 'commit' ? [['refs/heads/a', node.oids[0]!]] : []);
     t.is((await readReplicaRecord(node.gitDir))!.generation, outcome === 'commit' ? 1 : 0);
+  });
+}
+
+for (const [what, difference] of [['another digest', { digest: 'd'.repeat(64) }], ['another generation', { generation: 2 }]] as const) {
+  test(`a promise without an outcome is dropped when the answer is a commit of ${what}`, async (t) => {
+    const node = await makeNode(t);
+    const promise = node.promise('refs/heads/a', undefined, 0);
+    const recovered = await recover(node.disk, [promise], async ({ after }) => ({ outcome: 'commit', after: { ...after, ...difference } }));
+    t.deepEqual(recovered.kept, []);
+    t.deepEqual(node.refs(), []);
+    t.is((await readReplicaRecord(node.gitDir))!.generation, 0);
   });
 }
 
@@ -52,9 +64,9 @@ test('recovering twice, or from any beginning of what was done before, ends in t
   const first = node.promise('refs/heads/a', undefined, 0);
   const second = node.promise('refs/heads/a', 0, 1);
   const records: JournalRecord[] = [first, committed(first), second];
-  await recover(node.disk, records, async () => 'commit');
+  await recover(node.disk, records, async ({ after }) => ({ outcome: 'commit', after }));
   const once = node.refs();
-  await recover(node.disk, records, async () => 'commit');
+  await recover(node.disk, records, async ({ after }) => ({ outcome: 'commit', after }));
   t.deepEqual(node.refs(), once);
   t.like(await readReplicaRecord(node.gitDir), second.after);
 });
@@ -101,7 +113,7 @@ for (const { name, damage } of damages) {
     const dropped = node.promise('refs/heads/d', undefined, 0);
     const sound = other.promise('refs/heads/a', undefined, 0);
     damage(node.gitDir, node.oids[1]!);
-    const outcome = async ({ batch }: PromiseRecord) => (batch === doubtful.batch ? 'commit' : 'abort');
+    const outcome = async ({ batch, after }: PromiseRecord): Promise<SettleAnswer> => (batch === doubtful.batch ? { outcome: 'commit', after } : { outcome: 'abort' });
     const recovered = await recover(node.disk, [promise, committed(promise), sound, committed(sound), doubtful, dropped], outcome);
     t.deepEqual([...recovered.failed.keys()], [node.id]);
     t.deepEqual(recovered.kept, [promise, committed(promise), doubtful, committed(doubtful)]);

@@ -1,7 +1,9 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
+import type { SettleAnswer } from '@trivet/proto/messages.ts';
 import type { RefChange, RefUpdate } from '../refs/ref-store.ts';
 import type { ReplicaDisk } from '../repository/replica-disk.ts';
 import type { JournalRecord, PromiseRecord } from './journal.ts';
+import { promises } from './promises.ts';
 
 /** A promise on record and how it ended, as far as the journal knows. */
 interface PromiseOnRecord {
@@ -10,7 +12,7 @@ interface PromiseOnRecord {
 }
 
 /** Asks for the decision on a promise; keeps asking until somebody knows. */
-export type LearnOutcome = (promise: PromiseRecord) => Promise<'commit' | 'abort'>;
+export type LearnOutcome = (promise: PromiseRecord) => Promise<SettleAnswer>;
 
 /** What a recovery has come to. */
 export interface Recovered {
@@ -48,12 +50,12 @@ export async function recover(disk: ReplicaDisk, records: readonly JournalRecord
   for (const id of await disk.ids()) await attempt(id, () => disk.clean(id));
   const kept: JournalRecord[] = [];
   let inDoubt = 0;
-  for (const [repository, promises] of promisesByRepository(records)) {
+  for (const [repository, onRecord] of promisesByRepository(records)) {
     if (await attempt(repository, () => disk.has(repository)) === false) continue;
     const committed: PromiseRecord[] = [];
-    for (const { promise, outcome } of promises) {
+    for (const { promise, outcome } of onRecord) {
       if (outcome === undefined) inDoubt += 1;
-      if ((outcome ?? await learn(promise)) === 'commit') committed.push(promise);
+      if ((outcome ?? await outcomeOf(promise, learn)) === 'commit') committed.push(promise);
     }
     if (committed.length > 0) await attempt(repository, () => redo(disk, repository, committed));
     if (failed.has(repository)) {
@@ -63,6 +65,12 @@ export async function recover(disk: ReplicaDisk, records: readonly JournalRecord
   }
   for (const [id, error] of failed) disk.keepOut(id, error);
   return { inDoubt, failed, kept };
+}
+
+/** A promise of something else than was decided is dropped, whatever the decision: this replica has no part in it. */
+async function outcomeOf(promise: PromiseRecord, learn: LearnOutcome): Promise<'commit' | 'abort'> {
+  const settled = await learn(promise);
+  return settled.outcome === 'commit' && promises(promise, settled.after) ? 'commit' : 'abort';
 }
 
 /** Several changes, one after another, as one: for each ref the last value it got. */

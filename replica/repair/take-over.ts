@@ -4,7 +4,6 @@ import type { Journal } from '../participant/journal.ts';
 import { clearWayForRefs } from '../refs/clear-way.ts';
 import { readReplicaRecord, writeReplicaRecord } from '../repository/position-file.ts';
 import type { Replica } from '../repository/replica.ts';
-import { saveRecord } from '../repository/replicas.ts';
 import { refuseAhead, refuseWhilePromised } from './expectation.ts';
 
 /**
@@ -30,7 +29,7 @@ export async function takeOver(
     if (replica.retired) throw new TrivetError('replica_busy', { repository: id });
     refuseWhilePromised(replica);
     refuseAhead(id, Math.max(replica.generation, (await readReplicaRecord(gitDir))?.generation ?? 0), expect);
-    await saveRecord(replica);
+    await writeReplicaRecord(gitDir, { repository: id, objectFormat, ...replica.position });
     await flush();
     await journal.append({ kind: 'restart', repository: id }, true);
     await clearWayForRefs(gitDir);

@@ -50,7 +50,7 @@ test('a replica whose record can not be read at the moment is neither missing no
   await t.throwsAsync(replicas.look(repository.id), { code: 'disk_failure' });
   await t.throwsAsync(node.verify(repository.id), { code: 'disk_failure' });
   t.is((await node.position(repository.id)).generation, 1, 'what is in memory is still served');
-  const recovered = await recover(disk, records, async () => 'abort');
+  const recovered = await recover(disk, records, async () => ({ outcome: 'abort' }));
   t.deepEqual(recovered.kept, records.slice(1), 'all but the restart record of its creation');
   t.like(recovered.failed.get(repository.id), { code: 'disk_failure' });
 });

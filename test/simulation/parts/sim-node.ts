@@ -104,7 +104,7 @@ export class NodeLife {
   }
 
   commit(repository: string, message: CommitRequest): Promise<ReplicaPosition> {
-    return this.#use(repository, (replica) => this.participant.commit(replica, message.batch));
+    return this.#use(repository, (replica) => this.participant.commit(replica, message));
   }
 
   abort(repository: string, request: AbortRequest): Promise<void> {
