@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { newId } from '@trivet/proto/id.ts';
-import { journalFiles } from './journal-files.ts';
+import { journalFiles, type JournalDisk } from './journal-files.ts';
 import { Journal, parseJournal, type JournalRecord, type PromiseRecord } from './journal.ts';
 
 test('what was appended is read again, in order, by the next start', async (t) => {
@@ -104,6 +104,33 @@ test('a promise that is made while the journal changes files is in one of them',
   await journal.close();
   const read = new Set((await reader(directory).read()).map((record) => (record as PromiseRecord).batch));
   t.deepEqual(held.filter((record) => !read.has(record.batch)), []);
+});
+
+test('a journal changes files while records keep coming: it waits for one group and no more', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'trivet-journal-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const disk = journalFiles(directory);
+  let appended = 0;
+  const appending: Promise<void>[] = [];
+  const more = () => { appending.push(journal.append(promise(), true)); };
+  // A disk under which the next record has always come before the last one is done.
+  const busy: JournalDisk = { ...disk, create: async (name) => {
+    const file = await disk.create(name);
+    return { ...file, sync: async () => {
+      await file.sync();
+      appended += 1;
+      if (appended < 200) more();
+    } };
+  } };
+  const journal = new Journal(busy, async () => {});
+  await journal.read();
+  await journal.rotate(() => []);
+  more();
+  await journal.rotate(() => []);
+  t.true(appended < 200, 'records were still coming');
+  while (appending.length > 0) await appending.shift();
+  await journal.close();
+  t.is(appended, 200);
 });
 
 test('control: a promise that nobody carries over is lost with the old file', async (t) => {

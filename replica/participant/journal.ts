@@ -35,6 +35,15 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
+/** A file that the journal is to go on in. */
+interface NextFile {
+  file: JournalFile;
+  outstanding: () => readonly PromiseRecord[];
+  /** Called when the new file has what is outstanding. */
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
 /**
  * The node's journal of promises: one file for all repositories, so that promises made at the same time share an fsync.
  *
@@ -53,6 +62,8 @@ export class Journal {
   #queue: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #failed: unknown;
+  /** Where to go on once the group that is being written is on the disk. */
+  #next: NextFile | undefined;
   /** By repository, records that go along into each new file until a `restart` record has ended them. */
   readonly #kept = new Map<string, JournalRecord[]>();
 
@@ -89,10 +100,9 @@ export class Journal {
    */
   append(record: JournalRecord, durable: boolean): Promise<void> {
     if (this.#failed !== undefined) return Promise.reject(new TrivetError('disk_failure', {}, { cause: this.#failed }));
-    const json = JSON.stringify(record);
     return new Promise((resolve, reject) => {
       const restarts = record.kind === 'restart' ? record.repository : undefined;
-      this.#queue.push({ text: `${checksum(json)} ${json}\n`, durable, restarts, resolve, reject });
+      this.#queue.push({ text: lineOf(record), durable, restarts, resolve, reject });
       this.#writing ??= this.#drain();
     });
   }
@@ -111,19 +121,19 @@ export class Journal {
   /**
    * Goes on in a new file that begins with what is outstanding, and deletes the older ones once all they did is on the
    * disk. A crash in between leaves both; reading them in order gives the same state.
+   * Waits for one group of records at most, however many keep coming.
    * @param outstanding the promises without an outcome at the moment of the call, those still being written included
    */
   async rotate(outstanding: () => readonly PromiseRecord[]): Promise<void> {
+    if (this.#failed !== undefined) throw new TrivetError('disk_failure', {}, { cause: this.#failed });
     const old = await this.#sequences();
     this.#sequence += 1;
     const file = await this.#disk.create(nameOf(this.#sequence));
-    while (this.#writing !== undefined) await this.#writing;
-    // No await between here and the call of `outstanding`: a promise is either in its answer or goes to the new file.
     const previous = this.#file;
-    this.#file = file;
-    this.#bytes = 0;
-    const carried = [...[...this.#kept.values()].flat(), ...outstanding()];
-    await Promise.all(carried.map((record) => this.append(record, true)));
+    await new Promise<void>((resolve, reject) => {
+      this.#next = { file, outstanding, resolve, reject };
+      this.#writing ??= this.#drain();
+    });
     await previous?.close();
     await this.#flush();
     for (const sequence of old) await this.#disk.remove(nameOf(sequence));
@@ -138,9 +148,11 @@ export class Journal {
   async #drain(): Promise<void> {
     // One microtask later, so that everything appended in this turn of the event loop goes out together.
     await Promise.resolve();
-    while (this.#queue.length > 0) {
+    while (this.#queue.length > 0 || this.#next !== undefined) {
+      if (this.#next !== undefined) this.#goOnInNext(this.#next);
       const group = this.#queue;
       this.#queue = [];
+      if (group.length === 0) break;
       try {
         const file = this.#file;
         if (file === undefined) throw new Error('the journal is not open');
@@ -159,6 +171,22 @@ export class Journal {
       }
     }
     this.#writing = undefined;
+  }
+
+  /**
+   * Between two groups. All in one step: a promise that is held is among the outstanding ones and comes before whatever waits
+   * to be written; one that is made later is written behind them.
+   */
+  #goOnInNext({ file, outstanding, resolve, reject }: NextFile): void {
+    this.#next = undefined;
+    this.#file = file;
+    this.#bytes = 0;
+    const carried = [...[...this.#kept.values()].flat(), ...outstanding()];
+    const last = carried.length - 1;
+    this.#queue.unshift(...carried.map((record, i) => ({
+      text: lineOf(record), durable: true, restarts: undefined, resolve: i === last ? resolve : () => {}, reject: i === last ? reject : () => {},
+    })));
+    if (carried.length === 0) resolve();
   }
 
   async #sequences(): Promise<number[]> {
@@ -182,6 +210,11 @@ export function parseJournal(text: string): JournalRecord[] {
 
 function nameOf(sequence: number): string {
   return `${String(sequence).padStart(12, '0')}.log`;
+}
+
+function lineOf(record: JournalRecord): string {
+  const json = JSON.stringify(record);
+  return `${checksum(json)} ${json}\n`;
 }
 
 function checksum(text: string): string {

@@ -10,6 +10,9 @@ import { Replica } from './replica.ts';
 import { quarantineRoot, syncPath } from './layout.ts';
 import { removeAbandoned, removeSetAside, undoHalfSwap } from './set-aside.ts';
 
+/** Records written at once: each costs an fsync, and those that wait together share one of the disk's. */
+const SAVED_AT_ONCE = 16;
+
 /**
  * All replicas on this node's disk: `repositories/<last two digits of the id>/<id>.git` (the first ones are a time stamp).
  * A replica is opened when it is first used, and closed again when too many are open and nothing depends on it.
@@ -205,9 +208,12 @@ export class Replicas {
    * nothing to lose; it is found missing when it is looked at.
    */
   async saveRecords(): Promise<void> {
-    for (const replica of [...this.#opened.values()]) {
-      await saveRecord(replica).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
-    }
+    const waiting = this.#opened.values().filter((replica) => replica.recordedGeneration !== replica.generation).toArray().values();
+    const work = async () => {
+      for (const replica of waiting) await saveRecord(replica).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
+    };
+    // Nothing may go on behind the back of who deletes the journal's old files, or believes that it failed.
+    for (const result of await Promise.allSettled(Array.from({ length: SAVED_AT_ONCE }, work))) if (result.status === 'rejected') throw result.reason;
   }
 
   /** Forgets what is in memory, so that the next use reads the disk again. */
