@@ -10,7 +10,7 @@ test('a question that gets no answer holds up neither the next question, nor the
     ready: true, clock: systemClock, config: { promiseDeadlineMs: 1, voteExpiryMs: 1, journalBytes: 1 }, log: { error: (fields: object) => t.fail(JSON.stringify(fields)) },
     inDoubt: { settleOlderThan: () => { asked.count(); return never; } },
     participant: { expireVotes: async () => expired.count() },
-    journal: { bytes: 2, rotate: async () => rotated.count() },
+    hasRoom: () => true, journal: { bytes: 2, rotate: async () => rotated.count() },
     replicas: { opened: [{}] },
   } as unknown as ReplicaContext);
   await Promise.all([asked.reached, expired.reached, rotated.reached]);

@@ -45,7 +45,8 @@ async function expire({ clock, config, participant, replicas }: ReplicaContext):
   for (const replica of [...replicas.opened]) await participant.expireVotes(replica, before);
 }
 
-async function rotate({ config, journal, replicas }: ReplicaContext): Promise<void> {
-  if (journal.bytes <= config.journalBytes) return;
+async function rotate({ config, hasRoom, journal, replicas }: ReplicaContext): Promise<void> {
+  const mends = journal.wantsNewFile && hasRoom();
+  if (!mends && (journal.failed || journal.bytes <= config.journalBytes)) return;
   await journal.rotate(() => [...replicas.opened].flatMap((replica) => (replica.promise === undefined ? [] : [replica.promise.record])));
 }

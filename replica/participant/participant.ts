@@ -14,12 +14,15 @@ import { quarantineDirectory } from '../repository/layout.ts';
 import type { Replica, Vote } from '../repository/replica.ts';
 import type { Journal, PromiseRecord } from './journal.ts';
 import { promises } from './promises.ts';
+import { lookingWhile } from './room.ts';
 import { judgeCommands } from './verdicts.ts';
 
 export interface ParticipantOptions {
   catchUpMs: number;
   /** Votes a replica keeps at most; a push that would be one more is refused. */
   maxVotes: number;
+  /** Whether the journal can take promises and the disk has room for more than those. */
+  isWritable: () => boolean;
 }
 
 /**
@@ -53,12 +56,14 @@ export class Participant {
   /**
    * Takes the pack into quarantine and says what this replica would do with the push.
    * @param pack undefined when the push only deletes
-   * @throws TrivetError replica_behind, too_busy, unknown_transaction (a transaction that voted already)
+   * @throws TrivetError replica_behind, too_busy, unknown_transaction (a transaction that voted already), disk_failure, also
+   *   when the disk is nearly full: the rest belongs to what was voted before
    */
   async vote(
     replica: Replica, header: VoteHeader, pack: AsyncIterable<Buffer> | undefined, signal: AbortSignal,
   ): Promise<VoteAnswer> {
     if (replica.votes.size >= this.#options.maxVotes) throw new TrivetError('too_busy', { votes: replica.votes.size });
+    this.#expectWritable();
     await replica.reach(header.generation, this.#options.catchUpMs);
     await this.#failpoint('vote-begin');
     const tips = [...new Set(header.commands.map((command) => command.new).filter((oid) => !isZeroOid(oid)))];
@@ -68,7 +73,7 @@ export class Participant {
       gitDir: replica.gitDir,
       objectFormat: replica.objectFormat,
       quarantineDir,
-      pack,
+      pack: pack === undefined ? undefined : lookingWhile(pack, () => this.#expectWritable()),
       tips,
       signal,
     });
@@ -78,6 +83,7 @@ export class Participant {
     }
     const { quarantine } = result;
     try {
+      this.#expectWritable();
       const verdicts = await judgeCommands(header.commands, header.policy, {
         typeOf: (oid) => quarantine.typeOf(oid),
         isAncestor: (ancestor, descendant) => isAncestor(replica, quarantine, ancestor, descendant, signal),
@@ -177,6 +183,10 @@ export class Participant {
     for (const vote of replica.votes.values()) {
       if (vote.votedAtElapsedMs < votedBeforeElapsedMs && !promised.has(vote.transaction)) await this.#forget(replica, vote.transaction);
     }
+  }
+
+  #expectWritable(): void {
+    if (!this.#options.isWritable()) throw new TrivetError('disk_failure', { problem: 'there is no room for another push, or the journal can not be written' });
   }
 
   async #promise(replica: Replica, request: PrepareRequest): Promise<PrepareAnswer> {
