@@ -234,7 +234,10 @@ export type SettleAnswer = Static<typeof SettleAnswer>;
 export const NodeStatus = Type.Object({
   node: NodeId,
   boot: Id,
+  /** Whether it serves: reads, repairs, and all else that needs no room on its disk. */
   ready: Type.Boolean(),
+  /** Whether it can take part in a push as well: its journal takes promises, and its disk has more than the reserve. */
+  writable: Type.Boolean(),
   loadAverage: Type.Number(),
   diskFreeBytes: Type.Number(),
   diskTotalBytes: Type.Number(),

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '@trivet/proto/clock.ts';
+import { TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
 import { makeFailpoint, type Failpoint } from '@trivet/proto/failpoint.ts';
 import type { FastifyBaseLogger } from 'fastify';
@@ -13,6 +14,7 @@ import { Journal } from './participant/journal.ts';
 import { Participant } from './participant/participant.ts';
 import { InDoubt } from './participant/in-doubt.ts';
 import { Lifelines } from './participant/lifelines.ts';
+import { roomIn } from './participant/room.ts';
 import { Ingest } from './quarantine/ingest.ts';
 import { Repair } from './repair/repair.ts';
 import { replicaDisk, type ReplicaDisk } from './repository/replica-disk.ts';
@@ -41,6 +43,10 @@ export interface ReplicaContext {
   /** What lies under `replicas`, for the restart. */
   disk: ReplicaDisk;
   journal: Journal;
+  /** Whether the disk has more room than what is kept back. */
+  hasRoom: () => boolean;
+  /** Whether this node can take part in a push. */
+  isWritable: () => boolean;
   readers: ObjectReaders;
   participant: Participant;
   inDoubt: InDoubt;
@@ -57,18 +63,18 @@ export interface ReplicaContext {
 export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): ReplicaContext {
   const failpoint = makeFailpoint(config.failpoints);
   const readers = new ObjectReaders({ maxProcesses: MAX_READER_PROCESSES, idleMs: READER_IDLE_MS });
-  const replicas = new Replicas(join(config.directory, 'repositories'), config.maxOpenReplicas, (gitDir) => readers.drop(gitDir));
+  const replicas: Replicas = new Replicas(join(config.directory, 'repositories'), config.maxOpenReplicas, (gitDir) => readers.drop(gitDir),
+    (id) => journal.append({ kind: 'restart', repository: id }, true));
   const metrics = makeMetrics(config.node, () => [...replicas.opened].filter((replica) => replica.promise !== undefined).length);
   const flush = () => syncFileSystem(config.directory);
-  const journal = new Journal(journalFiles(join(config.directory, 'journal')), async () => {
-    await replicas.saveRecords();
-    await flush();
-  });
+  const journal: Journal = new Journal(journalFiles(join(config.directory, 'journal')), flush, () => replicas.saveRecords());
+  const hasRoom = roomIn(config.directory, config.diskReserveBytes);
+  const isWritable = () => !journal.failed && hasRoom();
   const ingest = new Ingest(readers, {
     smallPackBytes: config.smallPackBytes, maxPackBytes: config.maxPackBytes, mode: config.ingest,
   });
   const participant = new Participant(ingest, journal, failpoint, systemClock, {
-    catchUpMs: config.catchUpMs, maxVotes: MAX_VOTES_PER_REPLICA,
+    catchUpMs: config.catchUpMs, maxVotes: MAX_VOTES_PER_REPLICA, isWritable,
   });
   const controllers = new Controllers(config.controllers, config.token);
   const inDoubt = new InDoubt(config.node, replicas, participant, controllers, {
@@ -93,7 +99,7 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
   });
   const verify = new Verify({ replicas, isRepaired: (id) => repair.isRunning(id), onProblems: forgetObjects });
   return {
-    config, boot: newId(), ready: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, readers, participant, inDoubt,
+    config, boot: newId(), ready: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, hasRoom, isWritable, readers, participant, inDoubt,
     lifelines, controllers, repair, verify, flush, uploadPacks, responses,
   };
 }
@@ -103,6 +109,6 @@ function syncFileSystem(path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn('sync', ['--file-system', path], { stdio: 'ignore' });
     child.once('error', reject);
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`sync exited with ${code}`))));
+    child.once('close', (code) => (code === 0 ? resolve() : reject(new TrivetError('disk_failure', { operation: 'flush', code }))));
   });
 }

@@ -112,7 +112,7 @@ async function registryOf(ids: readonly string[]) {
 
 function status(node: string): NodeStatus {
   return {
-    node, boot: '0'.repeat(32), ready: true, loadAverage: 0, diskFreeBytes: 1, diskTotalBytes: 2,
+    node, boot: '0'.repeat(32), ready: true, writable: true, loadAverage: 0, diskFreeBytes: 1, diskTotalBytes: 2,
     gitProcesses: 0, replicas: 0, promises: 0,
   };
 }

@@ -29,7 +29,7 @@ export function registerTransactions(plain: FastifyInstance, context: ReplicaCon
 
   app.post('/repositories/:repository/commit', { schema: { params: RepositoryParams, body: CommitRequest } },
     async (request): Promise<ReplicaPosition> => timed('commit', () => (
-      replicas.use(request.params.repository, (replica) => participant.commit(replica, request.body.batch)))));
+      replicas.use(request.params.repository, (replica) => participant.commit(replica, request.body)))));
 
   app.post('/repositories/:repository/abort', { schema: { params: RepositoryParams, body: AbortRequest } },
     async (request) => {

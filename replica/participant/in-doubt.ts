@@ -47,11 +47,13 @@ export class InDoubt {
         node: this.#node, repository: record.repository, batch: record.batch, transactions: record.transactions,
       });
       // The coordinator may have come back meanwhile; both are idempotent.
-      if (settled.outcome === 'commit') await this.#participant.commit(replica, record.batch);
+      if (settled.outcome === 'commit') await this.#participant.commit(replica, { batch: record.batch, after: settled.after });
       else await this.#participant.abort(replica, { batch: record.batch, transactions: record.transactions });
       this.#events.settled(record.repository, record.batch, settled.outcome);
     } catch (error) {
-      this.#events.unanswered(record.repository, record.batch, asTrivetError(error).code);
+      const { code } = asTrivetError(error);
+      if (code === 'promise_differs') this.#events.settled(record.repository, record.batch, 'abort');
+      else this.#events.unanswered(record.repository, record.batch, code);
     } finally {
       this.#asking.delete(record.batch);
     }

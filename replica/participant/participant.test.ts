@@ -14,7 +14,7 @@ const HEADER: VoteHeader = {
   policy: { denyNonFastForwards: false, denyDeletes: false }, generation: 0, pack: true,
 };
 
-function participantWith(options: { maxVotes?: number; clock?: Clock } = {}) {
+function participantWith(options: { maxVotes?: number; clock?: Clock; isWritable?: () => boolean } = {}) {
   const quarantine = { discarded: 0, made: [] as Quarantine[] };
   const ingest = {
     ingest: async () => {
@@ -24,7 +24,7 @@ function participantWith(options: { maxVotes?: number; clock?: Clock } = {}) {
     },
   };
   const replica = new Replica({ id: newId(), gitDir: '/nowhere.git', objectFormat: 'sha1', refs: {} as Refs, generation: 0 });
-  const participant = new Participant(ingest as unknown as Ingest, {} as Journal, async () => {}, options.clock ?? systemClock, { catchUpMs: 1, maxVotes: options.maxVotes ?? 10 });
+  const participant = new Participant(ingest as unknown as Ingest, {} as Journal, async () => {}, options.clock ?? systemClock, { catchUpMs: 1, maxVotes: options.maxVotes ?? 10, isWritable: options.isWritable ?? (() => true) });
   return { participant, replica, quarantine };
 }
 
@@ -61,6 +61,17 @@ test('a replica that holds as many votes as it may takes no more', async (t) => 
   await participant.vote(replica, HEADER, undefined, signal);
   await t.throwsAsync(participant.vote(replica, { ...HEADER, transaction: newId() }, undefined, signal), { message: /too many requests/ });
 });
+
+for (const looks of [0, 1]) {
+  test(`a node without room for another push doesn't vote, be it found out ${looks === 0 ? 'before the pack or' : ''} after it, and keeps nothing of it`, async (t) => {
+    let left = looks;
+    const { participant, replica, quarantine } = participantWith({ isWritable: () => left-- > 0 });
+    await t.throwsAsync(participant.vote(replica, HEADER, undefined, new AbortController().signal), { code: 'disk_failure' });
+    t.is(replica.votes.size, 0);
+    t.is(quarantine.made.length, looks);
+    t.is(quarantine.discarded, looks);
+  });
+}
 
 test('a vote that nobody prepared in time is forgotten, however the wall clock was set meanwhile', async (t) => {
   const clock = { ...systemClock, now: () => t.fail() as never, elapsed: () => 5_000 };

@@ -34,16 +34,19 @@ export async function restart(context: ReplicaContext, stopping: () => boolean):
   const startedAt = clock.elapsed();
   const records = await journal.read();
   await persist('handshake', () => controllers.handshake({ node: config.node, url: config.url, boot, directory: { node: config.node } }));
-  const inDoubt = await recover(disk, records, async (promise) => {
-    const { outcome } = await persist('settle', () => controllers.settle({
+  const { inDoubt, failed, kept } = await recover(disk, records, async (promise) => {
+    const settled = await persist('settle', () => controllers.settle({
       node: config.node, repository: promise.repository, batch: promise.batch, transactions: promise.transactions,
     }));
-    context.metrics.settled.inc({ outcome });
-    return outcome;
+    context.metrics.settled.inc({ outcome: settled.outcome });
+    return settled;
   });
+  for (const [repository, error] of failed) log.error({ repository, err: error }, 'a replica can not be brought in order, and is kept out until it is repaired');
+  journal.keep(kept);
   await journal.rotate(() => []);
   const positions: ReportRequest['replicas'] = [];
   for (const repository of await replicas.ids()) {
+    if (failed.has(repository)) continue;
     try {
       positions.push({ repository, ...await replicas.use(repository, async (replica) => replica.position) });
     } catch (error) {

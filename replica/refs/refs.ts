@@ -5,6 +5,8 @@ import type { RefView } from './ref-view.ts';
 
 /** The refs of one replica, to read and to change. `RefStore` is the real one; the simulation has one without files. */
 export interface Refs extends RefView {
+  /** Whether no change is pending or was left half done. */
+  readonly settled: boolean;
   /** A snapshot: a later commit doesn't change what was given out. */
   entries(): readonly (readonly [name: string, oid: Oid])[];
   /**

@@ -9,8 +9,15 @@ import { refuseAhead, refuseWhilePromised } from './expectation.ts';
 /**
  * Makes a replica's refs the source's, on the disk and in memory, and takes its generation. All objects are there already.
  *
- * Durable in this order: refs and record, then the journal's word that earlier promises no longer count. A crash in between
- * leaves refs on which earlier promises are made so again; such a replica doesn't match SQL, and its repair starts over.
+ * Durable in this order, each step before the next begins:
+ *  1. the old refs, their record, and the objects that were brought: until here a crash leaves the old replica, on which its
+ *     promises are made so again, as ever;
+ *  2. the journal's word that earlier promises no longer count. They aren't needed any more: what they did is on the disk. A
+ *     crash after this leaves the old replica as it was, where it was;
+ *  3. the new refs. A crash in the middle leaves some of the old and some of the new, all of which have their objects;
+ *     that is no position SQL knows, so the repair starts over. Were the promises still to count, they would be made so
+ *     again on refs they weren't made for;
+ *  4. the new record. A crash before it leaves the new refs at the old generation, which is put right the same way.
  * @param flush brings everything written to this node's file system to the disk
  * @throws TrivetError replica_busy, replica_ahead, repair_failed, disk_failure
  */
@@ -22,13 +29,15 @@ export async function takeOver(
     if (replica.retired) throw new TrivetError('replica_busy', { repository: id });
     refuseWhilePromised(replica);
     refuseAhead(id, Math.max(replica.generation, (await readReplicaRecord(gitDir))?.generation ?? 0), expect);
+    await writeReplicaRecord(gitDir, { repository: id, objectFormat, ...replica.position });
+    await flush();
+    await journal.append({ kind: 'restart', repository: id }, true);
     await clearWayForRefs(gitDir);
     await refs.replaceAll(snapshot.head, snapshot.refs);
     const { digest } = refs;
     if (digest !== expect.digest) throw new TrivetError('repair_failed', { repository: id, expected: expect, got: { digest } });
     await writeReplicaRecord(gitDir, { repository: id, objectFormat, generation: expect.generation, digest });
     await flush();
-    await journal.append({ kind: 'restart', repository: id }, true);
     replica.adopt(expect.generation);
     replica.recordedGeneration = expect.generation;
   });

@@ -1,4 +1,3 @@
-import { access } from 'node:fs/promises';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import { finishMigrations } from '../quarantine/finish-migrations.ts';
 import { removeOrphanLocks, removeTornRefs, RefStore } from '../refs/ref-store.ts';
@@ -21,13 +20,15 @@ export interface ReplicaDisk {
   openRefs(id: string, objectFormat: ObjectFormat): Promise<Pick<Refs, 'apply'>>;
   /** Forgets what is in memory, so that the next use reads the disk again. */
   reopen(id: string): void;
+  /** Lets nobody use a replica that lacks what was promised for it, until another directory takes its place. */
+  keepOut(id: string, reason: unknown): void;
 }
 
 /** The real disk below `replicas`. */
 export function replicaDisk(replicas: Replicas): ReplicaDisk {
   return {
     ids: () => replicas.ids(),
-    has: (id) => access(replicas.gitDir(id)).then(() => true, () => false),
+    has: (id) => replicas.has(id),
     removeLeftovers: () => replicas.removeLeftovers(),
     clean: async (id) => {
       const gitDir = replicas.gitDir(id);
@@ -40,5 +41,6 @@ export function replicaDisk(replicas: Replicas): ReplicaDisk {
     writeRecord: (id, record) => writeReplicaRecord(replicas.gitDir(id), record),
     openRefs: (id, objectFormat) => RefStore.open(replicas.gitDir(id), objectFormat),
     reopen: (id) => replicas.reopen(id),
+    keepOut: (id, reason) => replicas.keepOut(id, reason),
   };
 }

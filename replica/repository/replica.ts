@@ -80,7 +80,7 @@ export class Replica {
 
   /** Whether nothing depends on this object staying in memory. */
   get idle(): boolean {
-    return this.promise === undefined && this.votes.size === 0;
+    return this.promise === undefined && this.votes.size === 0 && this.refs.settled;
   }
 
   get peeled(): Map<Oid, Oid | undefined> {

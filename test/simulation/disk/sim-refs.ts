@@ -42,6 +42,10 @@ export class SimRefs implements Refs {
     return this.#pending;
   }
 
+  get settled(): boolean {
+    return !this.#pending;
+  }
+
   get(name: string): Oid | undefined {
     return this.#table.get(name);
   }

@@ -6,7 +6,7 @@ import type { NodeLife } from './sim-node.ts';
 
 /**
  * One round of a repair on the node, step by step as `replica/repair/repair.ts` takes it: the source's refs, the
- * objects they need, and in the round `refs` everything taken over: refs, record, flush, `restart` in the journal. The
+ * objects they need, and in the round `refs` everything taken over: record, flush, `restart` in the journal, refs, record, flush. The
  * source must have exactly what SQL has, and the target no more than that.
  */
 export async function takeOver(simulation: Simulation, life: NodeLife, replica: Replica, request: RepairRequest): Promise<RepairAnswer> {
@@ -32,12 +32,16 @@ export async function takeOver(simulation: Simulation, life: NodeLife, replica: 
     await replica.exclusively(async () => {
       refuseWhilePromised(replica);
       refuseWhileAhead(replica, expect);
+      const { generation } = replica;
+      await life.context.disk.writeRecord(replica.id, { repository: replica.id, objectFormat: 'sha1', generation, digest: replica.refs.digest });
+      await life.access.step('a flush of the file system', () => { life.access.disk.flush(); });
+      await life.journal.append({ kind: 'restart', repository: replica.id }, true);
       await replica.refs.replaceAll(snapshot.head, snapshot.refs);
       const { digest } = replica.refs;
       if (digest !== snapshot.digest) throw new TrivetError('repair_failed', { expected: snapshot.digest, got: digest });
       await life.context.disk.writeRecord(replica.id, { repository: replica.id, objectFormat: 'sha1', generation: snapshot.generation, digest });
       await life.access.step('a flush of the file system', () => { life.access.disk.flush(); });
-      await life.journal.append({ kind: 'restart', repository: replica.id }, true);
+      life.replicas.letIn(replica.id);
       replica.adopt(snapshot.generation);
       replica.recordedGeneration = snapshot.generation;
     });

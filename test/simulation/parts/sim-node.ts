@@ -51,7 +51,7 @@ export class NodeLife {
     const ingest = new SimIngest(this.access, this.process, (id) => this.replicas.onDisk(id));
     const failpoint = async (where: string) => { await this.access.now(where, () => {}); };
     this.participant = new guards.Participant(ingest as unknown as Ingest, watched, failpoint, this.process.clock, {
-      catchUpMs: options.catchUpMs, maxVotes: 100,
+      catchUpMs: options.catchUpMs, maxVotes: 100, isWritable: () => !this.journal.failed,
     });
     const controllers = {
       handshake: (message: object) => this.#ask('a handshake', (life) => life.handshake(message as never)),
@@ -65,7 +65,7 @@ export class NodeLife {
     const nothing = () => {};
     this.context = {
       config: { node: node.name, url: node.name, promiseDeadlineMs: options.promiseDeadlineMs, voteExpiryMs: options.voteExpiryMs, journalBytes: options.journalBytes },
-      boot, ready: false, clock: this.process.clock, replicas: this.replicas, disk: this.replicas.disk(), journal: this.journal,
+      boot, ready: false, clock: this.process.clock, replicas: this.replicas, disk: this.replicas.disk(), journal: this.journal, hasRoom: () => !node.disk.full,
       participant: this.participant, inDoubt, controllers,
       log: { info: nothing, warn: nothing, error: nothing },
       metrics: { settled: { inc: nothing }, ready: { set: nothing } },
@@ -90,7 +90,7 @@ export class NodeLife {
 
   status(): NodeStatus {
     return {
-      node: this.#name, boot: this.context.boot, ready: this.context.ready && !this.journal.failed, loadAverage: 0, diskFreeBytes: 1, diskTotalBytes: 1,
+      node: this.#name, boot: this.context.boot, ready: this.context.ready, writable: !this.journal.failed, loadAverage: 0, diskFreeBytes: 1, diskTotalBytes: 1,
       gitProcesses: 0, replicas: 0, promises: 0,
     };
   }
@@ -104,7 +104,7 @@ export class NodeLife {
   }
 
   commit(repository: string, message: CommitRequest): Promise<ReplicaPosition> {
-    return this.#use(repository, (replica) => this.participant.commit(replica, message.batch));
+    return this.#use(repository, (replica) => this.participant.commit(replica, message));
   }
 
   abort(repository: string, request: AbortRequest): Promise<void> {
@@ -122,8 +122,9 @@ export class NodeLife {
     });
   }
 
-  repair(repository: string, request: RepairRequest): Promise<RepairAnswer> {
-    return this.#use(repository, (replica) => takeOver(this.#simulation, this, replica, request));
+  async repair(repository: string, request: RepairRequest): Promise<RepairAnswer> {
+    if (!this.context.ready) throw new TrivetError('node_starting', { node: this.#name });
+    return this.#simulation.expected(this.#name, this.replicas.useForRepair(repository, (replica) => takeOver(this.#simulation, this, replica, request)));
   }
 
   /** Whether the disk has what memory says, and in full also whether every object is there. */

@@ -32,6 +32,7 @@ export class SimReplicas {
   readonly #process: SimProcess;
   readonly #moved: Moved;
   readonly #opened = new Map<string, Replica>();
+  readonly #keptOut = new Set<string>();
 
   constructor(access: DiskAccess, process: SimProcess, moved: Moved) {
     this.#access = access;
@@ -54,7 +55,18 @@ export class SimReplicas {
   }
 
   async use<T>(id: string, action: (replica: Replica) => Promise<T>): Promise<T> {
+    if (this.#keptOut.has(id)) throw new TrivetError('refs_unreadable', { repository: id });
     return action(this.#get(id));
+  }
+
+  /** Also one that is kept out, as a repair that rebuilds it does. */
+  async useForRepair<T>(id: string, action: (replica: Replica) => Promise<T>): Promise<T> {
+    return action(this.#get(id));
+  }
+
+  /** A repair has put other refs in the place of those that lacked something. */
+  letIn(id: string): void {
+    this.#keptOut.delete(id);
   }
 
   /** Writes down where every replica stands that has moved since it was last written down. */
@@ -85,6 +97,7 @@ export class SimReplicas {
       writeRecord: (id, record) => this.#access.step('writing a replica\'s record', () => { this.onDisk(id).record.write(record); }),
       openRefs: async (id) => new SimRefs(this.#access, this.onDisk(id)),
       reopen: (id) => { this.#opened.delete(id); },
+      keepOut: (id) => { this.#keptOut.add(id); },
     };
   }
 
