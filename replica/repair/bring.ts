@@ -32,39 +32,44 @@ const MAX_LISTINGS = 3;
  */
 export async function bring(store: Store, snapshot: RefsSnapshot, round: Round, copy = false): Promise<Brought> {
   const { gitDir } = store;
-  const proven = new Set(store.tips());
-  const wanted = new Set(snapshot.refs.map(([, oid]) => oid)).difference(proven);
-  if (wanted.size === 0 || await isClosed(gitDir, wanted, proven, round.signal)) return NOTHING;
+  const { memory, source, progress, signal } = round;
+  const tips = new Set(snapshot.refs.map(([, oid]) => oid));
+  const proven = new Set(store.tips()).union(memory.proven);
+  const wanted = tips.difference(proven);
+  if (wanted.size === 0 || await isClosed(gitDir, wanted, proven, signal)) return NOTHING;
   const before = await readPackDirectory(gitDir);
-  const copied = await copyPacks(store, before, round, (missing, waste) => copy || copyingIsCheaper(missing, waste));
-  if (!copied || !await isClosed(gitDir, wanted, proven, round.signal)) {
+  const { listed, copied } = await copyPacks(store, before, round, (missing, waste) => copy || copyingIsCheaper(missing, waste));
+  if (!copied || !await isClosed(gitDir, wanted, proven, signal)) {
     try {
-      await gitFetch({ gitDir, source: round.source, wanted, all: copied, progress: round.progress, signal: round.signal });
+      await gitFetch({ gitDir, source, wanted, have: memory.proven, all: copied, progress, signal });
     } finally {
       // Even a fetch that failed may have left a pack.
       store.added();
     }
-    if (!await isClosed(gitDir, wanted, proven, round.signal)) {
-      throw new TrivetError('repair_failed', { source: round.source.url, problem: 'not everything that its refs reach is there' });
+    if (!await isClosed(gitDir, wanted, proven, signal)) {
+      throw new TrivetError('repair_failed', { source: source.url, problem: 'not everything that its refs reach is there' });
     }
   }
+  memory.proven = tips;
+  memory.covered = listed;
   return broughtSince(before, gitDir);
 }
 
 /**
  * Copies the packs of the source that are not here under their name and size, if `cheaper` says so.
- * @returns whether it did
+ * @returns whether it did, and the names of all packs of the source
  */
 async function copyPacks(
   store: Store, own: PackDirectory, round: Round, cheaper: (missing: readonly WantedPack[], wasteBytes: number) => boolean,
-): Promise<boolean> {
+): Promise<{ listed: Set<string>; copied: boolean }> {
   for (let listings = 1; ; listings++) {
     const listing = await round.source.packs();
-    const missing = missingPacks(listing, own);
-    if (missing.length === 0 || !cheaper(missing, wasteOf(listing, own, missing))) return false;
+    const listed = new Set(listing.packs.map((pack) => pack.name));
+    const missing = missingPacks(listing, own).filter((pack) => !round.memory.covered.has(pack.name));
+    if (missing.length === 0 || !cheaper(missing, wasteOf(listed, own, missing))) return { listed, copied: false };
     try {
       await copyInto(store, missing, round);
-      return true;
+      return { listed, copied: true };
     } catch (error) {
       if (!(error instanceof PackGone)) throw error;
       if (listings === MAX_LISTINGS) throw new TrivetError('repair_failed', { source: round.source.url, problem: 'its packs change all the time' });
@@ -102,8 +107,7 @@ function missingPacks(listing: PackListing, own: PackDirectory): WantedPack[] {
 }
 
 /** Bytes that would come although their objects may be here: never more than the packs here that the source doesn't have. */
-function wasteOf(listing: PackListing, own: PackDirectory, missing: readonly WantedPack[]): number {
-  const theirs = new Set(listing.packs.map((pack) => pack.name));
+function wasteOf(theirs: ReadonlySet<string>, own: PackDirectory, missing: readonly WantedPack[]): number {
   const others = own.packs.filter((pack) => !theirs.has(pack.name));
   return Math.min(sum(others), sum(missing));
 }
