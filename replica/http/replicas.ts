@@ -28,13 +28,13 @@ export function registerReplicas(plain: FastifyInstance, context: ReplicaContext
   app.get('/repositories/:repository/refs', { schema: { params: RepositoryParams } }, async (request): Promise<RefsSnapshot> => {
     return replicas.use(request.params.repository, async (replica) => {
       await replica.reach(generationAsked(request), context.config.catchUpMs);
+      // In its turn: in the middle of a commit a replica has the new refs and still the old generation.
+      const snapshot = await replica.exclusively(async () => ({
+        objectFormat: replica.objectFormat, ...replica.position, head: replica.refs.head, entries: replica.refs.entries(),
+      }));
       context.metrics.reads.inc({ service: 'snapshot', outcome: 'ok' });
-      return {
-        objectFormat: replica.objectFormat,
-        ...replica.position,
-        head: replica.refs.head,
-        refs: [...replica.refs.entries()].map(([name, oid]) => [name, oid]),
-      };
+      const { entries, ...position } = snapshot;
+      return { ...position, refs: entries.map(([name, oid]) => [name, oid]) };
     });
   });
 

@@ -6,19 +6,23 @@ import type { Source } from './source.ts';
 
 /** git gives up a source that sends less than a byte a second for this long; it is sent a sign of life every five seconds. */
 const SILENCE_S = 60;
+/** Of what is here beyond the refs, git is told so many: a command line has an end. */
+const MAX_HAVE = 4_000;
 /** What git said last is what went wrong. */
 const LAST_WORDS_BYTES = 4_000;
 
 /**
  * Brings objects by stock git: what is reachable from `wanted` and not from the refs that are here. Git checks every object,
  * and that all they name is there, as far as what the refs name is.
+ * @param have objects that are here with all that is reachable from them, though no ref names them; when there are any, git
+ *   names them to the source instead of the refs
  * @param all also what the refs that are here name, as for a clone
  * @throws TrivetError git_failed; the signal's reason
  */
 export async function gitFetch(input: {
-  gitDir: string; source: Source; wanted: Iterable<Oid>; all?: boolean; progress: RoundProgress; signal: AbortSignal;
+  gitDir: string; source: Source; wanted: Iterable<Oid>; have?: ReadonlySet<Oid>; all?: boolean; progress: RoundProgress; signal: AbortSignal;
 }): Promise<void> {
-  const { gitDir, source, wanted, all = false, progress, signal } = input;
+  const { gitDir, source, wanted, have = new Set(), all = false, progress, signal } = input;
   const config = [
     ['protocol.version', '2'], ['http.lowSpeedLimit', '1'], ['http.lowSpeedTime', String(SILENCE_S)],
     ...Object.entries(source.headers).map(([name, value]) => ['http.extraHeader', `${name}: ${value}`]),
@@ -26,7 +30,8 @@ export async function gitFetch(input: {
   // Through the environment, for everyone can read a command line.
   const env: Record<string, string> = { GIT_CONFIG_COUNT: String(config.length), GIT_NO_REPLACE_OBJECTS: '1' };
   config.forEach(([key, value], i) => Object.assign(env, { [`GIT_CONFIG_KEY_${i}`]: key, [`GIT_CONFIG_VALUE_${i}`]: value }));
-  const args = ['fetch', '--progress', '--no-tags', '--no-write-fetch-head', '--no-auto-maintenance', '--stdin', ...(all ? ['--refetch'] : []), source.url];
+  const tips = all ? ['--refetch'] : [...have].slice(0, MAX_HAVE).map((oid) => `--negotiation-tip=${oid}`);
+  const args = ['fetch', '--progress', '--no-tags', '--no-write-fetch-head', '--no-auto-maintenance', '--stdin', ...tips, source.url];
   const git = startGit(args, { gitDir, env, signal });
   let said = '';
   git.child.stderr.on('data', (chunk: Buffer) => {

@@ -22,11 +22,12 @@ import type { WantedPack } from './transfer.ts';
  * stays in its place: the sound objects in it may be the only ones of their kind.
  *
  * Nothing is proved here: the controller has the replica verified in full afterwards.
- * @param sound names of packs that this job found sound before, which are not read again; what is found is added
+ * Packs that this job has found sound before are not read again.
  */
-export async function heal(store: Store, round: Round, sound: Set<string>): Promise<Brought> {
+export async function heal(store: Store, round: Round): Promise<Brought> {
   const { gitDir, objectFormat } = store;
-  const { signal, job, source } = round;
+  const { signal, job, source, memory } = round;
+  const { sound } = memory;
   await restoreLayout(gitDir, objectFormat, store.head());
   const before = await readPackDirectory(gitDir);
   const listing = await source.packs();
@@ -55,9 +56,10 @@ export async function heal(store: Store, round: Round, sound: Set<string>): Prom
       if (havePack === undefined) add(brought, await sizeOf(gitDir, name));
     }
     if (listing.loose) add(brought, await fetchAll(store, round));
-    await mendIndexes(store, [...damaged.values()].filter((pack) => pack.checksum !== undefined).map((pack) => pack.name), round, sound);
+    await mendIndexes(store, [...damaged.values()].filter((pack) => pack.checksum !== undefined).map((pack) => pack.name), round);
     await dropUnneeded(store, [...damaged.keys()].filter((name) => !sound.has(name)), round);
   } finally {
+    memory.doubt();
     store.replaced();
   }
   return brought;
@@ -77,7 +79,7 @@ function add(sum: Brought, more: Brought): void {
 }
 
 /** Makes the indexes of sound packs that the source doesn't have. */
-async function mendIndexes(store: Store, names: readonly string[], { signal, job, flush }: Round, sound: Set<string>): Promise<void> {
+async function mendIndexes(store: Store, names: readonly string[], { signal, job, flush, memory }: Round): Promise<void> {
   const { gitDir } = store;
   await mkdir(incomingDirectory(gitDir), { recursive: true });
   for (const name of names) {
@@ -85,7 +87,7 @@ async function mendIndexes(store: Store, names: readonly string[], { signal, job
     await runGit(['index-pack', '--no-rev-index', '-o', index, join(packDirectory(gitDir), `${name}.pack`)], { gitDir, signal });
     await makeDurable(gitDir, [`${name}.idx`], flush);
     await store.alone(() => install(gitDir, [`${name}.idx`], job));
-    sound.add(name);
+    memory.sound.add(name);
   }
 }
 

@@ -14,7 +14,7 @@ import { rebuildingDirectory, swap, touch } from '../repository/set-aside.ts';
 import { createBareRepository } from '../serve/repository-config.ts';
 import { bring } from './bring.ts';
 import { refuseAhead, refuseWhilePromised } from './expectation.ts';
-import type { Brought, Round } from './round.ts';
+import { JobMemory, type Brought, type Round } from './round.ts';
 import type { Store } from './store.ts';
 
 /** What a rebuild needs of its node. */
@@ -50,7 +50,8 @@ export async function build(
     added: () => {},
     replaced: () => {},
   };
-  const brought = await bring(store, snapshot, round, true);
+  // What is proved, its refs say; what the job knows of the old replica doesn't hold here.
+  const brought = await bring(store, snapshot, { ...round, memory: new JobMemory() }, true);
   // The refs say that what they reach is there: it has to be on the disk before them.
   if (brought.objects > 0) await round.flush();
   await refs.replaceAll(snapshot.head, snapshot.refs);

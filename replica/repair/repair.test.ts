@@ -23,6 +23,26 @@ for (const [number, how] of [[3, 'few packs are copied under their names'], [200
   });
 }
 
+test('fetch: a later round brings only what is new, though no ref names what earlier ones brought', async (t) => {
+  const { source, target, repository } = await twoNodes(t, { shared: 1, missed: 200 });
+  t.is((await target.repair(repository.id, source, {})).objects, 600);
+  await repository.push([source]);
+  t.is((await target.repair(repository.id, source, {})).objects, 3);
+  for (let i = 0; i < 150; i++) await repository.push([source]);
+  t.is((await target.repair(repository.id, source, {})).objects, 450, 'by git, which hears of the objects that are here');
+  t.is((await target.repair(repository.id, source, {})).objects, 0);
+  t.is((await refs(source, target, repository, 'fetch')).objects, 0);
+  await finish(t, source, target, repository, 'fetch');
+});
+
+test('fetch: a replica that vanished between two rounds gets everything', async (t) => {
+  const { source, target, repository } = await twoNodes(t, { shared: 1, missed: 3 });
+  await target.repair(repository.id, source, {});
+  rmSync(target.gitDir(repository.id), { recursive: true });
+  t.is((await target.repair(repository.id, source, {})).objects, 12);
+  await finish(t, source, target, repository, 'fetch');
+});
+
 test('fetch: with nothing to transfer no object file is touched, and not even the list of packs is asked for', async (t) => {
   const { source, target, repository } = await twoNodes(t, { shared: 2, missed: 0 });
   const before = filesOf(target, repository);

@@ -13,7 +13,7 @@ import { expectationOf, refuseWhilePromised, snapshotAt } from './expectation.ts
 import { heal } from './heal.ts';
 import { RoundProgress } from './progress.ts';
 import { build, swapIn } from './rebuild.ts';
-import type { Brought, Round } from './round.ts';
+import { JobMemory, type Brought, type Round } from './round.ts';
 import { Source } from './source.ts';
 import type { Store } from './store.ts';
 import { takeOver } from './take-over.ts';
@@ -51,8 +51,8 @@ export class Repair {
   readonly #parts: RepairParts;
   readonly #agent = new Agent({ connections: MAX_CONNECTIONS, connect: { timeout: 2_000 } });
   readonly #running = new Map<string, Running>();
-  /** By repository, which packs the last job that healed it has found sound. */
-  readonly #sound = new Map<string, { job: string; packs: Set<string> }>();
+  /** By repository, what its last job has learned; until it is admitted. */
+  readonly #memories = new Map<string, { job: string; memory: JobMemory }>();
 
   constructor(parts: RepairParts) {
     this.#parts = parts;
@@ -75,7 +75,7 @@ export class Repair {
       const { bytesPerSecond, job } = message;
       const source = new Source({ url: message.source, repository: id, token: this.#parts.token, bytesPerSecond, agent: this.#agent, signal });
       const pace = bytesPerSecond === undefined ? undefined : new Pace(bytesPerSecond);
-      return await this.#run(id, message, { job, source, pace, progress: running.progress, signal, flush: this.#parts.flush });
+      return await this.#run(id, message, { job, source, memory: this.#memoryOf(id, job), pace, progress: running.progress, signal, flush: this.#parts.flush });
     } finally {
       this.#running.delete(id);
       end();
@@ -99,7 +99,7 @@ export class Repair {
    */
   async discard(id: string, job?: string): Promise<void> {
     if (this.#running.has(id)) throw new TrivetError('replica_busy', { repository: id, repairedBy: this.#running.get(id)!.progress.now.job });
-    this.#sound.delete(id);
+    this.#memories.delete(id);
     await removeSetAside(this.#parts.replicas.gitDir(id), job);
   }
 
@@ -108,6 +108,7 @@ export class Repair {
     const running = this.#running.get(id);
     running?.stop.abort(new TrivetError('aborted', { repository: id }));
     await running?.over;
+    this.#memories.delete(id);
   }
 
   async close(): Promise<void> {
@@ -120,7 +121,7 @@ export class Repair {
     // An earlier round may have failed between the two renames of a swap.
     await undoHalfSwap(replicas.gitDir(id));
     if (message.way === 'rebuild') return this.#rebuild(id, message, round);
-    await this.#look(id, message);
+    await this.#look(id, message, round);
     return replicas.use(id, async (replica) => {
       refuseWhilePromised(replica);
       replica.repairs += 1;
@@ -132,13 +133,15 @@ export class Repair {
   }
 
   /** A replica that has no directory gets an empty one: nothing can be lost, and there is something to fetch into. */
-  async #look(id: string, message: RepairRequest): Promise<void> {
+  async #look(id: string, message: RepairRequest, { memory }: Round): Promise<void> {
     const { replicas } = this.#parts;
     try {
       await replicas.look(id);
     } catch (error) {
       const isGone = error instanceof TrivetError && error.code === 'replica_missing' && error.fields['directoryOf'] === undefined;
       if (!isGone || message.way !== 'fetch') throw error;
+      memory.doubt();
+      memory.sound.clear();
       await replicas.create(id, message.objectFormat, 'refs/heads/main');
     }
   }
@@ -146,7 +149,7 @@ export class Repair {
   async #objects(replica: Replica, message: RepairRequest, round: Round): Promise<Brought> {
     const store = this.#storeOf(replica);
     const brought = message.way === 'heal'
-      ? await heal(store, round, this.#soundPacks(replica.id, message.job))
+      ? await heal(store, round)
       : await bring(store, await round.source.snapshot(), round);
     // Before the turn, so that the flush inside it finds little to do.
     if (brought.objects > 0) await round.flush();
@@ -192,12 +195,12 @@ export class Repair {
     return replicas.use(id, action);
   }
 
-  #soundPacks(id: string, job: string): Set<string> {
-    const known = this.#sound.get(id);
-    if (known?.job === job) return known.packs;
-    const packs = new Set<string>();
-    this.#sound.set(id, { job, packs });
-    return packs;
+  #memoryOf(id: string, job: string): JobMemory {
+    const known = this.#memories.get(id);
+    if (known?.job === job) return known.memory;
+    const memory = new JobMemory();
+    this.#memories.set(id, { job, memory });
+    return memory;
   }
 
   #storeOf(replica: Replica): Store {
