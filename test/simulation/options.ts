@@ -88,6 +88,7 @@ export function drawOptions(seed: number, liveness: boolean): SimulationOptions 
     ...CALM,
     liveness,
     // A disk that was set back by hand may be found by verification only.
+    journalBytes: random.chance(0.5) ? 4_000 : 1_000,
     verifyIntervalMs: oldDisks > 0 || probabilities['promise-gone'] > 0 || random.chance(0.1) ? 1_000 : 0,
     nodes: random.chance(0.8) ? 3 : 5,
     controllers: 1 + random.below(3),

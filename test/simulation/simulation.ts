@@ -424,9 +424,9 @@ export class Simulation {
         for (const checker of this.#checkers) checker.asked?.({ repository, batch, transactions, generation: after.generation, promised, pushes });
         return ports.decide(decision);
       },
-      commit: async (repository, node, batch, deadlineMs) => {
-        const position = await ports.commit(repository, node, batch, deadlineMs);
-        for (const checker of this.#checkers) checker.commitAnswered?.(batch, node);
+      commit: async (repository, node, message, deadlineMs) => {
+        const position = await ports.commit(repository, node, message, deadlineMs);
+        for (const checker of this.#checkers) checker.commitAnswered?.(message.batch, node);
         return position;
       },
       mark: async (repository, ...marked) => {

@@ -4,9 +4,9 @@ import type {
   VoteHeader, CommitRequest, SettleAnswer } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../../../replica/context.ts';
 import { InDoubt } from '../../../replica/participant/in-doubt.ts';
-import { Journal } from '../../../replica/participant/journal.ts';
+import type { Journal } from '../../../replica/participant/journal.ts';
 import { backgroundWork } from '../../../replica/participant/loops.ts';
-import { Participant } from '../../../replica/participant/participant.ts';
+import type { Participant } from '../../../replica/participant/participant.ts';
 import { restart } from '../../../replica/participant/restart.ts';
 import type { Replica } from '../../../replica/repository/replica.ts';
 import type { Ingest } from '../../../replica/quarantine/ingest.ts';
@@ -16,7 +16,7 @@ import { NodeDisk } from '../disk/node-disk.ts';
 import type { Simulation } from '../simulation.ts';
 import { SimIngest } from './objects.ts';
 import { SimProcess } from './process.ts';
-import { takeOver } from './node-repair.ts';
+import { repairRound } from './node-repair.ts';
 import { SimReplicas } from './sim-replicas.ts';
 
 /** One life of a node's program, wired of the real parts over a simulated disk. */
@@ -123,7 +123,7 @@ export class NodeLife {
   }
 
   repair(repository: string, request: RepairRequest): Promise<RepairAnswer> {
-    return this.#use(repository, (replica) => takeOver(this.#simulation, this, replica, request));
+    return this.#use(repository, (replica) => repairRound(this.#simulation, this, replica, request));
   }
 
   /** Whether the disk has what memory says, and in full also whether every object is there. */
