@@ -1,4 +1,5 @@
 import { cpus } from 'node:os';
+import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { Route } from '../store/rows.ts';
 import type { NodeRead } from '../nodes/node-client.ts';
@@ -30,12 +31,14 @@ const CORES = cpus().length;
 export class Reader {
   readonly #nodes: NodeRegistry;
   readonly #events: ReadEvents;
+  readonly #clock: Clock;
   readonly #deadlineMs: number;
   #turn = 0;
 
-  constructor(nodes: NodeRegistry, events: ReadEvents, deadlineMs: number) {
+  constructor(nodes: NodeRegistry, events: ReadEvents, clock: Clock, deadlineMs: number) {
     this.#nodes = nodes;
     this.#events = events;
+    this.#clock = clock;
     this.#deadlineMs = deadlineMs;
   }
 
@@ -51,7 +54,7 @@ export class Reader {
     for (const [i, id] of order.entries()) {
       const node = this.#nodes.get(id)!;
       const why: Reason = i === 0 ? reason : 'failover';
-      const startedAt = performance.now();
+      const startedAt = this.#clock.elapsed();
       node.inFlight += 1;
       try {
         const answer = await node.client.read({
@@ -64,7 +67,7 @@ export class Reader {
           deadlineMs: this.#deadlineMs,
           signal: request.signal,
         });
-        this.#nodes.succeeded(node, performance.now() - startedAt);
+        this.#nodes.succeeded(node, this.#clock.elapsed() - startedAt);
         this.#events.asked(id, why, 'ok', undefined, request.requestId);
         answer.body.once('close', () => { node.inFlight -= 1; });
         return answer;

@@ -74,8 +74,24 @@ export class NodeLife {
 
   /** As the real program starts: the restart handshake, with the background work beside it. */
   start(): void {
+    this.#begin(restart(this.context, () => false));
+  }
+
+  /** As it is when it has been up for a while. */
+  resume(): void {
+    this.#begin(this.#resume());
+  }
+
+  async #resume(): Promise<void> {
+    await this.journal.read();
+    await this.journal.rotate(() => []);
+    for (const id of await this.replicas.ids()) await this.replicas.use(id, async () => {});
+    this.context.ready = true;
+  }
+
+  #begin(starting: Promise<void>): void {
     const { context, process } = this;
-    this.#simulation.watch(this.#name, restart(context, () => false).then(() => {
+    this.#simulation.watch(this.#name, starting.then(() => {
       this.#simulation.trace?.(this.#name, `is ready: ${[...this.replicas.opened].map((replica) => this.#simulation.positionText(replica.position)).join(', ')}`);
     }));
     process.every(this.#simulation.options.tickMs, async () => {
