@@ -131,7 +131,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     listing: new Listing({ nodes, repositories, replicas, findings, onFound }),
     atRisk: new AtRisk(new RepositoriesAtRisk(database), repositories, jobs, nodes),
     dataLoss: new DataLoss({ losses: dataLosses, repositories, nodes, onAccepted: (record) => { events.dataLossAccepted(record); onDue(); } }),
-    reader: new Reader(nodes, silence, events, config.deadlines.readMs),
+    reader: new Reader(nodes, silence, events, systemClock, config.deadlines.readMs),
     creation: new Creation(repositories, replicas, nodes),
     admission: new Admission(replicas, findings, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),

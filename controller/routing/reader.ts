@@ -1,4 +1,5 @@
 import { cpus } from 'node:os';
+import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { Route } from '../store/rows.ts';
 import type { NodeRead } from '../nodes/node-client.ts';
@@ -33,13 +34,15 @@ export class Reader {
   readonly #nodes: NodeRegistry;
   readonly #silence: Silences;
   readonly #events: ReadEvents;
+  readonly #clock: Clock;
   readonly #deadlineMs: number;
   #turn = 0;
 
-  constructor(nodes: NodeRegistry, silence: Silences, events: ReadEvents, deadlineMs: number) {
+  constructor(nodes: NodeRegistry, silence: Silences, events: ReadEvents, clock: Clock, deadlineMs: number) {
     this.#nodes = nodes;
     this.#silence = silence;
     this.#events = events;
+    this.#clock = clock;
     this.#deadlineMs = deadlineMs;
   }
 
@@ -56,7 +59,7 @@ export class Reader {
     for (const [i, id] of order.entries()) {
       const node = this.#nodes.get(id)!;
       const why: Reason = i === 0 ? reason : 'failover';
-      const startedAt = performance.now();
+      const startedAt = this.#clock.elapsed();
       const attempt = new AbortController();
       // Only where somebody is left who isn't silent.
       const others = order.slice(i + 1).some((other) => !this.#silence.has(other));
@@ -74,7 +77,7 @@ export class Reader {
           signal: AbortSignal.any([request.signal, attempt.signal]),
         });
         endLate();
-        this.#nodes.succeeded(node, performance.now() - startedAt);
+        this.#nodes.succeeded(node, this.#clock.elapsed() - startedAt);
         this.#events.asked(id, why, 'ok', undefined, request.requestId);
         answer.body.once('close', () => { node.inFlight -= 1; });
         return answer;

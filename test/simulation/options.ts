@@ -16,6 +16,8 @@ export interface SimulationOptions {
    * equal. Without it, anything may be broken at any time, and only safety is asked for.
    */
   liveness: boolean;
+  /** Whether the nodes have yet to start when the run begins. */
+  coldStart: boolean;
   /** For how long clients begin operations, and faults are planned. */
   activeMs: number;
   /** How long the cluster has to come to rest. */
@@ -61,14 +63,14 @@ const STRENGTH: Readonly<Record<FaultKind, number>> = {
 };
 
 export const CALM: SimulationOptions = {
-  nodes: 3, controllers: 1, repositories: 1, refs: 3, clients: 2, operations: 3, liveness: false, activeMs: 400, settleMs: 20_000,
+  nodes: 3, controllers: 1, repositories: 1, refs: 3, clients: 2, operations: 3, liveness: false, coldStart: true, activeMs: 400, settleMs: 20_000,
   partitions: 0, crashes: 0, oldDisks: 0, fullDisks: 0, sqlOutages: 0, clockJumps: 0,
   probabilities: NO_FAULTS,
   deadlines: {
     voteStallMs: 50, voteGraceMs: 8, voteMs: 150, turnMs: 300, prepareGraceMs: 6, prepareMs: 80, decideMs: 500, commitGraceMs: 6, commitMs: 80,
     headersMs: 100, bodyIdleMs: 100, readMs: 80, silentMs: 30, drainMs: 20,
   },
-  catchUpMs: 20, promiseDeadlineMs: 120, voteExpiryMs: 600, journalBytes: 4_000, tickMs: 100, heartbeatMs: 200, reconcileMs: 250, sweepMs: 1_000, verifyIntervalMs: 0, leaseMs: 800,
+  catchUpMs: 20, promiseDeadlineMs: 120, voteExpiryMs: 600, journalBytes: 4_000, tickMs: 100, heartbeatMs: 250, reconcileMs: 250, sweepMs: 1_000, verifyIntervalMs: 0, leaseMs: 800,
   repairMs: 600, askMs: 100, sqlMs: 120, sqlSlowMs: 150, clientMs: 1_500,
 };
 
@@ -87,7 +89,9 @@ export function drawOptions(seed: number, liveness: boolean): SimulationOptions 
   return {
     ...CALM,
     liveness,
+    coldStart: random.chance(0.2),
     // A disk that was set back by hand may be found by verification only.
+    journalBytes: random.chance(0.5) ? 4_000 : 1_000,
     verifyIntervalMs: oldDisks > 0 || probabilities['promise-gone'] > 0 || random.chance(0.1) ? 1_000 : 0,
     nodes: random.chance(0.8) ? 3 : 5,
     controllers: 1 + random.below(3),

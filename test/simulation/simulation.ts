@@ -105,6 +105,7 @@ export class Simulation {
   }
 
   async run(): Promise<RunResult> {
+    const { options } = this;
     takeOverTime(this.schedule, this.random('ids'));
     const unhandled = (error: unknown) => this.violate('nothing fails unseen', `a rejected promise that nobody handles: ${String((error as Error).stack)}`);
     process.on('unhandledRejection', unhandled);
@@ -114,7 +115,7 @@ export class Simulation {
     try {
       this.#found();
       for (const controller of this.controllers) this.startController(controller);
-      for (const node of this.nodes) this.startNode(node);
+      for (const node of this.nodes) this.startNode(node, !options.coldStart);
       for (const client of this.#clients) client.start();
       for (const { name, fault } of this.#plan) this.#schedule(name, fault);
       await this.#untilTheEnd();
@@ -123,6 +124,7 @@ export class Simulation {
       process.off('unhandledRejection', unhandled);
       Error.stackTraceLimit = stackTraceLimit;
       giveTimeBack();
+      this.store.close();
     }
     const count = (kind: PushDone['outcome']['kind']) => this.history.pushes.filter(({ outcome }) => outcome.kind === kind).length;
     return {
@@ -176,11 +178,12 @@ export class Simulation {
     }
   }
 
-  startNode(node: SimNode): void {
+  startNode(node: SimNode, warm = false): void {
     node.lives++;
     node.life = new NodeLife(this, node, String(node.lives));
     this.schedule.actAs(node.life.process);
-    node.life.start();
+    if (warm) node.life.resume();
+    else node.life.start();
   }
 
   startController(controller: SimController): void {

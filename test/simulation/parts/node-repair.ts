@@ -1,19 +1,19 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { RepairAnswer, RepairRequest } from '@trivet/proto/messages.ts';
+import { expectationOf, refuseWhilePromised } from '../../../replica/repair/expectation.ts';
+import { takeOver } from '../../../replica/repair/take-over.ts';
 import type { Replica } from '../../../replica/repository/replica.ts';
 import type { Simulation } from '../simulation.ts';
 import type { NodeLife } from './sim-node.ts';
 
 /**
- * One round of a repair on the node, step by step as `replica/repair/repair.ts` takes it: the source's refs, the
- * objects they need, and in the round `refs` everything taken over: record, flush, `restart` in the journal, refs, record, flush. The
- * source must have exactly what SQL has, and the target no more than that.
+ * One round of a repair on the node: the source's refs, which must be exactly what SQL has in the last round; the
+ * objects they need, copied without git; and in that round the real take-over.
  */
-export async function takeOver(simulation: Simulation, life: NodeLife, replica: Replica, request: RepairRequest): Promise<RepairAnswer> {
-  const { expect } = request;
-  refuseWhilePromised(replica);
-  refuseWhileAhead(replica, expect);
+export async function repairRound(simulation: Simulation, life: NodeLife, replica: Replica, request: RepairRequest): Promise<RepairAnswer> {
   const { network, nodes, objects, options } = simulation;
+  const expect = request.round === 'refs' ? expectationOf(request) : undefined;
+  refuseWhilePromised(replica);
   const source = nodes.find((node) => node.name === request.source)!;
   const snapshot = await network.call({
     from: life.process, to: source.name, what: 'refs for a repair', server: () => source.life, processOf: ({ process }) => process,
@@ -23,36 +23,24 @@ export async function takeOver(simulation: Simulation, life: NodeLife, replica: 
     throw new TrivetError('repair_failed', { source: source.name, expected: expect });
   }
   const store = life.replicas.onDisk(replica.id);
+  let brought = 0;
   await life.access.step('fetching objects', () => {
     for (const [, tip] of snapshot.refs) {
-      for (let oid = objects.missing(tip, store.objects); oid !== undefined; oid = objects.missing(tip, store.objects)) store.objects.add(oid);
+      for (let oid = objects.missing(tip, store.objects); oid !== undefined; oid = objects.missing(tip, store.objects)) {
+        store.objects.add(oid);
+        brought++;
+      }
     }
   });
-  if (request.round === 'refs') {
-    await replica.exclusively(async () => {
-      refuseWhilePromised(replica);
-      refuseWhileAhead(replica, expect);
-      const { generation } = replica;
-      await life.context.disk.writeRecord(replica.id, { repository: replica.id, objectFormat: 'sha1', generation, digest: replica.refs.digest });
-      await life.access.step('a flush of the file system', () => { life.access.disk.flush(); });
-      await life.journal.append({ kind: 'restart', repository: replica.id }, true);
-      await replica.refs.replaceAll(snapshot.head, snapshot.refs);
-      const { digest } = replica.refs;
-      if (digest !== snapshot.digest) throw new TrivetError('repair_failed', { expected: snapshot.digest, got: digest });
-      await life.context.disk.writeRecord(replica.id, { repository: replica.id, objectFormat: 'sha1', generation: snapshot.generation, digest });
-      await life.access.step('a flush of the file system', () => { life.access.disk.flush(); });
-      life.replicas.letIn(replica.id);
-      replica.adopt(snapshot.generation);
-      replica.recordedGeneration = snapshot.generation;
+  if (expect !== undefined) {
+    const { disk } = life.context;
+    await takeOver(replica, snapshot, expect, life.journal, {
+      readRecord: () => disk.readRecord(replica.id),
+      writeRecord: (record) => disk.writeRecord(replica.id, record),
+      clearWay: async () => {},
+      flush: () => life.access.step('a flush of the file system', () => { life.access.disk.flush(); }),
     });
+    life.replicas.letIn(replica.id);
   }
-  return { ...replica.position, objects: 0, bytes: 0 };
-}
-
-function refuseWhileAhead(replica: Replica, expect: RepairRequest['expect']): void {
-  if (expect !== undefined && replica.generation > expect.generation) throw new TrivetError('replica_ahead', { holds: replica.generation, asked: expect.generation });
-}
-
-function refuseWhilePromised(replica: Replica): void {
-  if (replica.promise !== undefined) throw new TrivetError('replica_busy', { repository: replica.id, holds: replica.promise.record.batch });
+  return { ...replica.position, objects: brought, bytes: 0 };
 }

@@ -115,7 +115,7 @@ export class ControllerLife {
         batch: (_repository, batch, transactions, outcome) => simulation.trace?.(this.#name, `batch ${simulation.short(batch)} of ${transactions}: ${outcome}`),
       },
     });
-    this.#reader = new Reader(this.registry, NO_SILENCE, { asked: nothing }, options.deadlines.readMs);
+    this.#reader = new Reader(this.registry, NO_SILENCE, { asked: nothing }, clock, options.deadlines.readMs);
   }
 
   start(): void {
@@ -128,7 +128,7 @@ export class ControllerLife {
     this.process.every(options.heartbeatMs, beat);
     this.process.every(options.reconcileMs, async () => this.#reconcile.poke());
     this.process.every(options.sweepMs, () => this.#reconcile.sweep());
-    if (options.verifyIntervalMs > 0) this.process.every(options.verifyIntervalMs / 4, () => this.#verification.tick());
+    if (options.verifyIntervalMs > 0) this.process.every(options.verifyIntervalMs / 2, () => this.#verification.tick());
   }
 
   /** A push as `git-receive-pack` makes it. */

@@ -16,7 +16,7 @@ import { NodeDisk } from '../disk/node-disk.ts';
 import type { Simulation } from '../simulation.ts';
 import { SimIngest } from './objects.ts';
 import { SimProcess } from './process.ts';
-import { takeOver } from './node-repair.ts';
+import { repairRound } from './node-repair.ts';
 import { SimReplicas } from './sim-replicas.ts';
 
 /** One life of a node's program, wired of the real parts over a simulated disk. */
@@ -74,8 +74,24 @@ export class NodeLife {
 
   /** As the real program starts: the restart handshake, with the background work beside it. */
   start(): void {
+    this.#begin(restart(this.context, () => false));
+  }
+
+  /** As it is when it has been up for a while. */
+  resume(): void {
+    this.#begin(this.#resume());
+  }
+
+  async #resume(): Promise<void> {
+    await this.journal.read();
+    await this.journal.rotate(() => []);
+    for (const id of await this.replicas.ids()) await this.replicas.use(id, async () => {});
+    this.context.ready = true;
+  }
+
+  #begin(starting: Promise<void>): void {
     const { context, process } = this;
-    this.#simulation.watch(this.#name, restart(context, () => false).then(() => {
+    this.#simulation.watch(this.#name, starting.then(() => {
       this.#simulation.trace?.(this.#name, `is ready: ${[...this.replicas.opened].map((replica) => this.#simulation.positionText(replica.position)).join(', ')}`);
     }));
     process.every(this.#simulation.options.tickMs, async () => {
@@ -124,7 +140,7 @@ export class NodeLife {
 
   async repair(repository: string, request: RepairRequest): Promise<RepairAnswer> {
     if (!this.context.ready) throw new TrivetError('node_starting', { node: this.#name });
-    return this.#simulation.expected(this.#name, this.replicas.useForRepair(repository, (replica) => takeOver(this.#simulation, this, replica, request)));
+    return this.#simulation.expected(this.#name, this.replicas.useForRepair(repository, (replica) => repairRound(this.#simulation, this, replica, request)));
   }
 
   /** Whether the disk has what memory says, and in full also whether every object is there. */

@@ -118,6 +118,8 @@ export class SimSql implements Sql {
       await process.wait(random.chance(0.5) ? 1 : deadlineMs);
       throw new Error('the database does not answer');
     }
+    const free = store.tryEnter();
+    if (free !== undefined) return free;
     const entered = store.enter();
     const cancelled = Promise.withResolvers<undefined>();
     const cancel = process.after(deadlineMs, () => cancelled.resolve(undefined));

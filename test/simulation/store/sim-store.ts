@@ -10,10 +10,12 @@ interface Prepared {
   table: string | undefined;
   /** Whether it can only find open repair jobs. */
   openJobs: boolean;
+  /** What it found, by the values it was given, as long as nobody has written to the tables it reads. */
+  answers: Map<string, Row[]>;
 }
 
 /** Opening a database and migrating it takes as long as a run; so a thread keeps one, and empties it for each run. */
-let kept: { database: DatabaseSync; prepared: Map<string, Prepared>; tables: string[]; written: Set<string> } | undefined;
+let kept: { database: DatabaseSync; prepared: Map<string, Prepared>; tables: string[]; written: Set<string>; readers: Map<string, Prepared[]>; inUse: boolean } | undefined;
 
 /**
  * The database server: the real schema in an SQLite database in memory. SQL transactions run one at a time, so whoever
@@ -23,7 +25,6 @@ export class SimStore {
   readonly #database: DatabaseSync;
   readonly #prepared: Map<string, Prepared>;
   readonly #waiting: (() => void)[] = [];
-  readonly #answers = new Map<string, Row[]>();
   #taken = false;
   #dirty = false;
   /** Whether it answers at all. */
@@ -35,42 +36,49 @@ export class SimStore {
 
   constructor() {
     kept ??= open();
+    if (kept.inUse) throw new Error('one run at a time in a thread');
+    kept.inUse = true;
     this.#database = kept.database;
     // Of a run that was stopped in the middle.
     if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
     this.#prepared = kept.prepared;
-    for (const table of kept.tables) if (kept.written.has(table)) this.run(`DELETE FROM ${table}`, []);
+    for (const table of kept.tables) {
+      if (kept.written.has(table)) this.run(`DELETE FROM ${table}`, []);
+      this.#forget(table);
+    }
     kept.written.clear();
     this.#dirty = false;
   }
 
+  /** The next run may have it. */
+  close(): void {
+    kept!.inUse = false;
+  }
+
+  /** Takes the database for oneself where nobody has it. @returns what gives it back */
+  tryEnter(): (() => void) | undefined {
+    if (this.#taken) return undefined;
+    this.#taken = true;
+    return this.#leaver();
+  }
+
   /** Waits for the database to oneself. @returns what gives it back */
   enter(): Promise<() => void> {
-    let left = false;
-    const leave = () => {
-      if (left) return;
-      left = true;
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#taken = false;
-      else next();
-    };
-    if (!this.#taken) {
-      this.#taken = true;
-      return Promise.resolve(leave);
-    }
-    return new Promise((resolve) => { this.#waiting.push(() => resolve(leave)); });
+    const leave = this.tryEnter();
+    if (leave !== undefined) return Promise.resolve(leave);
+    return new Promise((resolve) => { this.#waiting.push(() => resolve(this.#leaver())); });
   }
 
   /** Between two writes the same question has the same answer, and most questions are asked again and again. */
   all(sql: string, values: readonly Argument[]): Row[] {
-    const key = values.length === 0 ? sql : `${sql}\n${values.map(toSql).join('\n')}`;
-    let rows = this.#answers.get(key);
+    const { statement, openJobs, answers } = this.#prepare(sql);
+    const key = values.length === 0 ? '' : values.map(toSql).join('\n');
+    let rows = answers.get(key);
     if (rows === undefined) {
-      const { statement, openJobs } = this.#prepare(sql);
       // Due jobs are looked for all the time, by a statement that takes longer than most, and hardly ever is there one.
       if (openJobs && this.all(ANY_OPEN_JOB, []).length === 0) return [];
       rows = this.#attempt(() => statement.all(...values.map(toSql)) as Row[]);
-      this.#answers.set(key, rows);
+      answers.set(key, rows);
     }
     return rows;
   }
@@ -79,8 +87,10 @@ export class SimStore {
     const { statement, matters, table } = this.#prepare(sql);
     const changes = this.#attempt(() => Number(statement.run(...values.map(toSql)).changes));
     if (changes > 0) {
-      this.#answers.clear();
-      if (table !== undefined) kept!.written.add(table);
+      if (table !== undefined) {
+        kept!.written.add(table);
+        this.#forget(table);
+      }
       if (matters) this.#dirty = true;
     }
     return changes;
@@ -97,7 +107,7 @@ export class SimStore {
 
   rollback(): void {
     this.#database.exec('ROLLBACK');
-    this.#answers.clear();
+    for (const table of kept!.written) this.#forget(table);
     this.#dirty = false;
   }
 
@@ -108,14 +118,34 @@ export class SimStore {
     this.onCommit();
   }
 
+  #forget(table: string): void {
+    for (const { answers } of kept!.readers.get(table) ?? []) answers.clear();
+  }
+
+  #leaver(): () => void {
+    let left = false;
+    return () => {
+      if (left) return;
+      left = true;
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#taken = false;
+      else next();
+    };
+  }
+
   #prepare(sql: string): Prepared {
     let prepared = this.#prepared.get(sql);
     if (prepared === undefined) {
-      const table = /^\s*(?:INSERT(?: OR \w+)? INTO|UPDATE)\s+(\w+)/.exec(sql)?.[1];
+      const table = /^\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM)\s+(\w+)/.exec(sql)?.[1];
       prepared = {
         statement: this.#database.prepare(sql), table, matters: table === 'repositories' || table === 'replicas' || table === 'transactions',
         openJobs: sql.includes('FROM repair_jobs j') && sql.includes('WHERE j.open = 1 AND'),
+        answers: new Map(),
       };
+      for (const [, read] of sql.matchAll(/(?:FROM|JOIN)\s+(\w+)/g)) {
+        const readers = kept!.readers.get(read!) ?? [];
+        kept!.readers.set(read!, [...readers, prepared]);
+      }
       this.#prepared.set(sql, prepared);
     }
     return prepared;
@@ -138,7 +168,7 @@ function open(): NonNullable<typeof kept> {
   for (const { sql } of knownMigrations('sqlite')) for (const statement of statementsOf(sql)) database.exec(statement);
   // Children first, because of the foreign keys.
   const tables = ['repair_jobs', 'replicas', 'nodes', 'repositories', 'transactions', 'events', 'findings', 'data_losses'];
-  return { database, prepared: new Map(), tables, written: new Set() };
+  return { database, prepared: new Map(), tables, written: new Set(), readers: new Map(), inUse: false };
 }
 
 function toSql(value: Argument): string | number | null {
