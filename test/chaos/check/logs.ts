@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Deployment } from '../deployment/deployment.ts';
-import type { FaultKind } from '../nemesis/kinds.ts';
+import { FAULT_KINDS, kindOf, type FaultKind } from '../nemesis/kinds.ts';
 import type { Violation } from './violation.ts';
 
 /** pino's number for `error`. */
@@ -8,6 +8,8 @@ const ERROR_LEVEL = 50;
 
 /** An error in a log that is as it should be: where, what, which faults explain it, and why. */
 interface Explained { part: 'controller' | 'node'; what: RegExp; by: readonly FaultKind[]; why: string }
+
+const DESTRUCTIONS = FAULT_KINDS.filter((kind) => kindOf(kind).destroys === true);
 
 const EXPLAINED: readonly Explained[] = [
   {
@@ -19,6 +21,15 @@ const EXPLAINED: readonly Explained[] = [
     part: 'controller', what: /\(store_unavailable\)/,
     by: ['kill-database', 'stop-database', 'cut', 'isolate', 'slow-link', 'break-connections'],
     why: 'a controller that starts without its database says so and ends; its supervisor tries again',
+  },
+  {
+    part: 'controller', what: /"kind":"(corrupt|diverged|missing|unknown)".*"msg":"a replica is not what it should be"/, by: DESTRUCTIONS,
+    why: 'this is how verification tells what it found',
+  },
+  {
+    part: 'controller', what: /"kind":"outdated".*"msg":"a replica is not what it should be"/,
+    by: [...DESTRUCTIONS, 'cut', 'isolate', 'split', 'stop-controller', 'stop-database', 'kill-database', 'freeze-disk', 'fill-disk', 'fail-disk'],
+    why: 'a commit that was decided but did not reach a node for seconds, which could not ask for it either',
   },
 ];
 
