@@ -48,8 +48,9 @@ const EPOCH_MS = 120_000;
 const CONVERGENCE_PATIENCE_MS = 240_000;
 const QUIET_PATIENCE_MS = 120_000;
 const POLL_MS = 200;
-const SETTINGS = { TRIVET_PROMISE_DEADLINE_MS: '1000' };
-const VERIFICATION_SETTINGS = { TRIVET_VERIFY_INTERVAL_MS: '5000', TRIVET_CHECK_INTERVAL_MS: '1000' };
+/** What is due in hours or days is due in seconds here. A vote of a coordinator that died waits for its expiry, too. */
+const SETTINGS = { TRIVET_PROMISE_DEADLINE_MS: '1000', TRIVET_VOTE_EXPIRY_MS: '20000', TRIVET_REPAIR_LEASE_MS: '10000' };
+const VERIFICATION_SETTINGS = { TRIVET_VERIFY_INTERVAL_MS: '3000', TRIVET_CHECK_INTERVAL_MS: '5000' };
 
 /** A deployment under clients and faults, from its start to the last check. Whoever called it stops and removes the deployment. */
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
@@ -88,7 +89,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   working.catch(() => {});
 
   const schedule = makeSchedule({ seed, durationMs, ...names, kinds, pauseMs: options.pauseMs });
-  const nemesis = new Nemesis({ deployment, history, schedule, repaired: () => isRepaired(deployment) });
+  const nemesis = new Nemesis({ deployment, history, schedule, repaired: () => isRepaired(deployment, options.verification) });
   const timeIsUp = AbortSignal.timeout(durationMs);
   const turning = epochs.turn(timeIsUp);
   const progress = setInterval(() => say(progressOf(history)), 30_000);
@@ -104,7 +105,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   }
   say(`faults are over; ${progressOf(history)}`);
 
-  const convergence = await untilConverged(deployment);
+  const convergence = await untilConverged(deployment, options.verification);
   violations.push(...convergence.violations);
   const views = await deployment.repositories(deployment.controllers[0]!);
   await options.meddle?.(deployment, views);
@@ -167,14 +168,20 @@ class Epochs {
   }
 }
 
-/** Every node serves, holds no promise, and every replica of every repository is current. Asked past all cuts. */
-async function isRepaired(deployment: Deployment): Promise<boolean> {
+/**
+ * Every node serves, holds no promise, and every replica of every repository is current. Asked past all cuts.
+ * @param verification whether SQL's word is not enough, because disks may have been damaged silently
+ */
+async function isRepaired(deployment: Deployment, verification: boolean): Promise<boolean> {
   try {
     const statuses = await Promise.all(deployment.nodes.map((node) => deployment.status(node)));
     if (!statuses.every((status) => status.ready && status.promises === 0)) return false;
     const lists = await Promise.all(deployment.controllers.map((controller) => deployment.repositories(controller)));
-    return lists.flat().every((view) => view.replicas.every((replica) => (
+    const isCurrent = lists.flat().every((view) => view.replicas.every((replica) => (
       replica.state === 'current' && replica.generation === view.generation && replica.digest === view.digest)));
+    if (!isCurrent || !verification) return isCurrent;
+    for (const { name } of lists[0]!) if (!await deployment.verify(name)) return false;
+    return true;
   } catch {
     return false;
   }
@@ -194,9 +201,9 @@ async function untilEverythingWorks(deployment: Deployment, history: History, ta
   }));
 }
 
-async function untilConverged(deployment: Deployment): Promise<{ violations: Violation[]; tookMs: number }> {
+async function untilConverged(deployment: Deployment, verification: boolean): Promise<{ violations: Violation[]; tookMs: number }> {
   const startedAt = performance.now();
-  while (!await isRepaired(deployment)) {
+  while (!await isRepaired(deployment, verification)) {
     if (performance.now() - startedAt > CONVERGENCE_PATIENCE_MS) {
       const views = await deployment.repositories(deployment.controllers[0]!);
       const behind = views.flatMap((view) => view.replicas.filter((replica) => replica.state !== 'current').map((replica) => `${view.name} on ${replica.node}: ${replica.state} (${replica.reason})`));

@@ -59,7 +59,7 @@ export function figuresOf(input: {
     clones: reads.filter((read) => read.ok && read.how === 'clone').length,
     faults: faults.length,
     faultsByKind: byKind,
-    destructionsLeftOut: nemesis.skipped,
+    destructionsLeftOut: nemesis.leftOut,
     deaths: input.deaths,
     longestRepairMs: Math.round(Math.max(0, ...nemesis.repairWaitsMs)),
     convergenceMs: Math.round(input.convergenceMs),

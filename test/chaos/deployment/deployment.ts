@@ -83,11 +83,6 @@ export class Deployment {
     return `http://127.0.0.1:${this.#clientPorts.get(controller)}/git/${repository}.git`;
   }
 
-  /** Where an operator reaches a controller, past all cuts. */
-  operatorUrl(controller: Part): string {
-    return controller.url;
-  }
-
   /** The bare repository of a replica on a node's disk. */
   replicaDirectory(node: string, id: string): string {
     return join(this.disk(node).path, 'repositories', id.slice(-2), `${id}.git`);
@@ -98,6 +93,16 @@ export class Deployment {
     const response = await fetch(`${controller.url}/api/repos?limit=1000`, { signal: AbortSignal.timeout(10_000) });
     if (!response.ok) throw new Error(`${controller.name}: ${response.status} ${await response.text()}`);
     return await response.json() as RepositoryView[];
+  }
+
+  /** Has every replica of a repository checked object by object. @returns whether all were as they should be */
+  async verify(repository: string): Promise<boolean> {
+    const response = await fetch(`${this.controllers[0]!.url}/api/v1/verifications`, {
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ repository, full: true }), signal: AbortSignal.timeout(60_000),
+    });
+    if (!response.ok) throw new Error(`verify ${repository}: ${response.status} ${await response.text()}`);
+    const { replicas } = await response.json() as { replicas: { result: string }[] };
+    return replicas.every(({ result }) => result === 'equal');
   }
 
   /** A node's own account of itself. Throws when it doesn't answer. */

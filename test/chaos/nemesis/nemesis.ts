@@ -5,8 +5,8 @@ import { begin, describe, healEverything } from './faults.ts';
 import { kindOf } from './kinds.ts';
 import { interferes, type Fault } from './schedule.ts';
 
-/** A replica that was damaged is to be whole again within this time, with other faults at rest; else the next destruction is left out. */
-const REPAIR_PATIENCE_MS = 90_000;
+/** For so long other faults rest so that everything gets repaired before a destruction; then that is put off. */
+const REPAIR_PATIENCE_MS = 15_000;
 const POLL_MS = 200;
 
 export interface NemesisOptions {
@@ -22,42 +22,48 @@ export class Nemesis {
   readonly #options: NemesisOptions;
   readonly #running = new Map<Fault, Promise<void>>();
   #broken: unknown;
-  /** How long the waits before destructions took. */
+  /** How long it took until everything was repaired before a destruction. */
   readonly repairWaitsMs: number[] = [];
-  /** Destructions that found the one before not repaired in time. */
-  skipped = 0;
+  #putOff: Fault[] = [];
 
   constructor(options: NemesisOptions) {
     this.#options = options;
   }
 
+  /** Destructions that never found everything repaired. */
+  get leftOut(): number {
+    return this.#putOff.length;
+  }
+
   /** @throws what a fault threw that could not be begun or ended: a fault of this program, not of the cluster */
   async run(signal: AbortSignal): Promise<void> {
-    const { schedule } = this.#options;
     let startedAt = performance.now();
-    for (const fault of schedule) {
-      while (!signal.aborted && this.#broken === undefined && performance.now() - startedAt < fault.atMs) await sleep(Math.min(POLL_MS, Math.max(1, fault.atMs - (performance.now() - startedAt))));
+    for (const fault of this.#options.schedule) {
+      for (let leftMs = fault.atMs; leftMs > 0 && !signal.aborted; leftMs = fault.atMs - (performance.now() - startedAt)) await sleep(Math.min(POLL_MS, leftMs));
       if (signal.aborted || this.#broken !== undefined) break;
       if (kindOf(fault.kind).destroys === true) {
-        const waitedFrom = performance.now();
-        const repaired = await this.#untilRepaired(signal);
-        startedAt += performance.now() - waitedFrom;
-        if (!repaired) {
-          this.skipped += 1;
-          this.#options.history.note(`left out: ${describe(fault)}, for not everything is repaired`);
-          continue;
-        }
-        // Other faults begin only when this one is done: a destruction in the middle of another fault might take more than a minority.
-        await this.#carryOut(fault, signal);
-        continue;
+        this.#putOff.push(fault);
+        startedAt += await this.#destroy(signal);
+      } else {
+        // To end a fault may take longer than the schedule can know: a database that comes up again, a disk that is checked.
+        await Promise.all([...this.#running].filter(([other]) => interferes(other, fault)).map(([, end]) => end));
+        this.#running.set(fault, this.#carryOut(fault, signal).finally(() => { this.#running.delete(fault); }));
       }
-      // To end a fault may take longer than the schedule can know: a database that comes up again, a disk that is checked.
-      await Promise.all([...this.#running].filter(([other]) => interferes(other, fault)).map(([, end]) => end));
-      this.#running.set(fault, this.#carryOut(fault, signal).finally(() => { this.#running.delete(fault); }));
     }
     await Promise.all(this.#running.values());
     if (this.#broken !== undefined) throw this.#broken;
     await healEverything(this.#options.deployment);
+  }
+
+  /**
+   * One destruction that is due, if everything is repaired; nothing else goes on meanwhile, for together they might take more
+   * than a minority.
+   * @returns how long the schedule's clock stood still
+   */
+  async #destroy(signal: AbortSignal): Promise<number> {
+    const from = performance.now();
+    if (await this.#untilRepaired(signal)) await this.#carryOut(this.#putOff.shift()!, signal);
+    return performance.now() - from;
   }
 
   async #carryOut(fault: Fault, signal: AbortSignal): Promise<void> {

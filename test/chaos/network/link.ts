@@ -71,7 +71,8 @@ export class Link {
       // Half a connection may end before the other: the iterator must not take the whole socket with it.
       for await (const chunk of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         await this.#passage(direction);
-        if (sink.destroyed) break;
+        // What can't be delivered is the sender's to know.
+        if (sink.destroyed) return void source.resetAndDestroy();
         if (!sink.write(chunk)) await Promise.race([once(sink, 'drain'), once(sink, 'close')]);
       }
       clean = source.readableEnded;

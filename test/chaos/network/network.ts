@@ -14,6 +14,7 @@ export const CLIENTS = 'clients';
 export class Network {
   readonly #links = new Map<string, Link>();
   readonly #servers: Server[] = [];
+  readonly #accepted = new Set<Socket>();
   readonly #pids: () => ReadonlyMap<string, number>;
   readonly #onStranger: (to: string) => void;
 
@@ -53,7 +54,9 @@ export class Network {
   async open(from: string | undefined, to: string, targetPort: number): Promise<number> {
     if (from !== undefined) this.link(from, to);
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (client) => {
+      this.#accepted.add(client);
       client.on('error', () => {});
+      client.once('close', () => { this.#accepted.delete(client); });
       void this.#accept(from, to, client, targetPort);
     });
     server.listen(0, '127.0.0.1');
@@ -64,7 +67,7 @@ export class Network {
 
   async close(): Promise<void> {
     this.healAll();
-    for (const link of this.#links.values()) link.breakConnections();
+    for (const socket of this.#accepted) socket.destroy();
     await Promise.all(this.#servers.map((server) => new Promise((done) => { server.close(done); })));
   }
 
