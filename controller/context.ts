@@ -40,6 +40,9 @@ import { makePorts } from './transaction/ports.ts';
 import { Transactions } from './transaction/transactions.ts';
 import { Turns } from './transaction/turns.ts';
 
+/** Of a hundred answers of healthy nodes hardly one comes so long after those of the quorum. */
+const LATE_MS = 50;
+
 /** All parts of a controller, wired. */
 export interface ControllerContext {
   config: ControllerConfig;
@@ -97,6 +100,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   });
   const silence = new Silence({
     clock: systemClock,
+    lateMs: LATE_MS,
     silentMs: config.deadlines.silentMs,
     // One that isn't known any more isn't waited for.
     ask: async (node) => nodes.get(node)?.client.status(),

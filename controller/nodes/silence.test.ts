@@ -2,9 +2,10 @@ import test from 'ava';
 import { HeldClock } from '@trivet/proto/held-clock.ts';
 import { Silence } from './silence.ts';
 
+const LATE_MS = 50;
 const SILENT_MS = 250;
 /** From when somebody begins to wait until a node that doesn't answer is silent. */
-const FOUND_OUT_MS = 50 + SILENT_MS;
+const FOUND_OUT_MS = LATE_MS + SILENT_MS;
 
 test('nobody who is answered soon has anybody asked', async (t) => {
   const { clock, silence, asked } = scene();
@@ -106,6 +107,7 @@ function scene(heartbeatMs = 1) {
   const changes: string[] = [];
   const silence = new Silence({
     clock,
+    lateMs: LATE_MS,
     silentMs: SILENT_MS,
     ask: (node) => new Promise<void>((answer, reject) => { asked.push({ node, answer, refuse: () => reject(new Error('refused')) }); }),
     heartbeatMs: () => heartbeatMs,

@@ -1,12 +1,12 @@
 import type { Clock } from '@trivet/proto/clock.ts';
 
-/** A node that others wait for is asked whether it is there when it is so late: nearly all stragglers are faster. */
-const LATE_MS = 50;
 /** What a node's heartbeat takes on average, times this, is what it gets at least before it counts as silent. */
 const HEARTBEATS = 10;
 
 export interface SilenceOptions {
   clock: Clock;
+  /** How late a node is that is asked whether it is there; nearly all stragglers should be faster. */
+  lateMs: number;
   /** How long a node may leave a heartbeat unanswered before it counts as silent. */
   silentMs: number;
   /** Asks a node for a heartbeat; settles when it answers, or when it surely doesn't. */
@@ -63,7 +63,7 @@ export class Silence {
       over();
     };
     this.#watchers.add(look);
-    cancel = this.#options.clock.after(LATE_MS, () => outstanding().forEach((node) => this.#doubt(node)));
+    cancel = this.#options.clock.after(this.#options.lateMs, () => outstanding().forEach((node) => this.#doubt(node)));
     // Others may have found out already.
     look();
     return end;

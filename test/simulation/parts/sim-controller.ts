@@ -2,7 +2,7 @@ import { TrivetError } from '@trivet/proto/errors.ts';
 import type { PushHead } from '@trivet/proto/receive-pack.ts';
 import type { KnownNode } from '../../../controller/nodes/node-registry.ts';
 import { NodeRegistry } from '../../../controller/nodes/node-registry.ts';
-import { NO_SILENCE } from '../../../controller/nodes/silence.ts';
+import { Silence } from '../../../controller/nodes/silence.ts';
 import type { Admission } from '../../../controller/repair/admission.ts';
 import { makeRepairPorts, makeRepairTargets } from '../../../controller/repair/ports.ts';
 import { Reconcile } from '../../../controller/repair/reconcile.ts';
@@ -30,6 +30,8 @@ import { SimNodeClient, type SimRead } from './sim-node-client.ts';
 const LIMITS = {
   maxCommands: 100, maxPushOptionBytes: 0, maxPushBytes: 1_000_000, maxFetchRequestBytes: 0, maxConcurrentPushes: 64, maxBatch: 8,
 };
+/** Virtual milliseconds, as the graces of options.ts. */
+const LATE_MS = 2;
 const nothing = () => {};
 
 /** One life of a controller's program, wired of the real parts as `controller/context.ts` does. */
@@ -78,12 +80,17 @@ export class ControllerLife {
     this.registry = new NodeRegistry(directory, (name) => new SimNodeClient(simulation, simulation.node(name), this.process).asNodeClient(), {
       healthChanged: (node: KnownNode) => simulation.trace?.(this.#name, `takes ${node.id} for ${node.healthy ? 'healthy' : `unhealthy (${node.trouble})`}`),
     });
-    this.turns = new Turns<VotedTransaction>(simulation.turnLocks.of(this.process, faults, simulation.random('turns')), options.deadlines.turnMs, this.process.clock, new Gates(this.process.clock, options.deadlines.drainMs));
     const failpoint = async (where: string) => {
       if (faults.strikes('crash')) crash(`at ${where}`);
       if (!this.process.alive) await new Promise<void>(nothing);
     };
     const { clock } = this.process;
+    const turnLocks = simulation.turnLocks.of(this.process, faults, simulation.random('turns'));
+    this.turns = new Turns<VotedTransaction>(turnLocks, options.deadlines.turnMs, clock, new Gates(clock, options.deadlines.drainMs));
+    const silence = new Silence({
+      clock, lateMs: LATE_MS, silentMs: options.deadlines.silentMs, ask: async (node) => this.registry.get(node)?.client.status(), heartbeatMs: () => 0,
+      changed: (node, silent) => simulation.trace?.(this.#name, `${silent ? 'hears nothing of' : 'hears again of'} ${node}`),
+    });
     const repairPorts = makeRepairPorts({
       repositories: this.repositories, replicas: this.replicas, jobs: this.#jobs, nodes: this.registry, turns: this.turns, leaseMs: options.leaseMs, failpoint, clock,
     });
@@ -103,7 +110,7 @@ export class ControllerLife {
     });
     const chance = simulation.random('retries');
     const ports = guards.ports(makePorts({
-      repositories: this.repositories, replicas: this.replicas, decisions: this.decisions, nodes: this.registry, clock, silence: NO_SILENCE,
+      repositories: this.repositories, replicas: this.replicas, decisions: this.decisions, nodes: this.registry, clock, silence,
       newId: () => simulation.newId(), random: () => chance.next(), coordinator: simulation.newId(),
       failpoint, onMark: () => this.#reconcile.poke(),
     }));
@@ -115,7 +122,7 @@ export class ControllerLife {
         batch: (_repository, batch, transactions, outcome) => simulation.trace?.(this.#name, `batch ${simulation.short(batch)} of ${transactions}: ${outcome}`),
       },
     });
-    this.#reader = new Reader(this.registry, NO_SILENCE, { asked: nothing }, clock, options.deadlines.readMs);
+    this.#reader = new Reader(this.registry, silence, { asked: nothing }, clock, options.deadlines.readMs);
   }
 
   start(): void {
