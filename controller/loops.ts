@@ -10,6 +10,8 @@ const DELIVERY_MS = 1_000;
 const VERIFICATION_MS = 1_000;
 /** How often what SQL says of the whole cluster is exported. */
 const CONDITION_MS = 5_000;
+/** How often other controllers are told, in SQL, which nodes this one hears of. */
+const HEARD_MS = 2_000;
 const PRUNE_MS = 60_000;
 /** Rows removed by one pass at most. */
 const PRUNE_LIMIT = 1_000;
@@ -25,6 +27,8 @@ export function startLoops(context: ControllerContext): { stop(): void } {
       await nodes.poll();
       context.lifelines.keep(nodes.all);
     }),
+    every(config.heartbeatMs, () => listing.run(true)),
+    every(HEARD_MS, () => context.nodeRows.heard(nodes.byUse.usable)),
     every(config.reconcileMs, async () => reconcile.poke()),
     every(SWEEP_MS, () => reconcile.sweep()),
     every(DELIVERY_MS, async () => { await delivery.run(); }),

@@ -35,7 +35,6 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
       // What waited for this node may be tried at once, and so may what its disk has changed for.
       await context.jobs.wake({ node });
       context.reconcile.poke();
-      void context.listing.compare(node, replicas.map(({ repository }) => repository)).catch(() => {});
       return {};
     });
 

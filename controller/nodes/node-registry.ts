@@ -75,6 +75,12 @@ export class NodeRegistry {
     return { usable: ids(true), unusable: ids(false) };
   }
 
+  /** A node that can also promise: one whose disk takes no more still answers reads. */
+  writable(id: string): KnownNode | undefined {
+    const node = this.usable(id);
+    return node?.status?.writable === false ? undefined : node;
+  }
+
   /** Takes over what SQL says. */
   async refresh(): Promise<void> {
     const listed = await this.#directory.list();

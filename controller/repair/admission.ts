@@ -43,13 +43,16 @@ export class Admission {
   }
 }
 
-/** A current replica that came back ahead of what was read here is as it should be: a decision was made meanwhile. */
 function differenceOf(recorded: NodeReplica, position: { generation: number; digest: string } | undefined): [LostState, string] | undefined {
   if (position === undefined) return ['missing', 'the node came back without it'];
   const { repositoryGeneration, repositoryDigest } = recorded;
   if (position.generation < repositoryGeneration) {
     return ['outdated', `the node came back with generation ${position.generation}, SQL has recorded ${repositoryGeneration}`];
   }
-  if (position.generation === repositoryGeneration && position.digest !== repositoryDigest) return ['diverged', 'the node came back with other refs'];
+  // SQL was read after the node had settled its promises: it can only have lost something.
+  if (position.generation > repositoryGeneration) {
+    return ['diverged', `the node came back with generation ${position.generation}, ahead of SQL's ${repositoryGeneration}`];
+  }
+  if (position.digest !== repositoryDigest) return ['diverged', 'the node came back with other refs'];
   return undefined;
 }

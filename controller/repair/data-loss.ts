@@ -1,6 +1,7 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { NodeRegistry } from '../nodes/node-registry.ts';
 import type { DataLosses } from '../store/data-losses.ts';
+import type { Nodes } from '../store/nodes.ts';
 import type { Repositories } from '../store/repositories.ts';
 import type { DataLossRecord, Replica, Route } from '../store/rows.ts';
 
@@ -32,6 +33,9 @@ export interface DataLossPlan {
   acceptedAt: Date | null;
 }
 
+/** A node that any controller has heard of so lately is alive, whatever this one sees. */
+const HEARD_WITHIN_MS = 10_000;
+
 /**
  * The last resort, for a repository of which no replica has the newest acknowledged state any more: an operator names
  * the replica that shall be the truth, and so gives up every push that it doesn't have.
@@ -43,12 +47,14 @@ export class DataLoss {
   readonly #losses: DataLosses;
   readonly #repositories: Repositories;
   readonly #nodes: NodeRegistry;
+  readonly #heard: Pick<Nodes, 'heardLately'>;
   readonly #onAccepted: (record: DataLossRecord) => void;
 
-  constructor(input: { losses: DataLosses; repositories: Repositories; nodes: NodeRegistry; onAccepted(record: DataLossRecord): void }) {
+  constructor(input: { losses: DataLosses; repositories: Repositories; nodes: NodeRegistry; heard: Pick<Nodes, 'heardLately'>; onAccepted(record: DataLossRecord): void }) {
     this.#losses = input.losses;
     this.#repositories = input.repositories;
     this.#nodes = input.nodes;
+    this.#heard = input.heard;
     this.#onAccepted = input.onAccepted;
   }
 
@@ -60,7 +66,7 @@ export class DataLoss {
     const route = await this.#repositories.route(request.repository);
     if (route === undefined) throw new TrivetError('repository_not_found', { repository: request.repository });
     const { repository, replicas } = route;
-    this.#refuseNeedless(route);
+    await this.#refuseNeedless(route);
     if (!replicas.some((replica) => replica.node === request.source)) {
       throw new TrivetError('source_unsuitable', { source: request.source, problem: 'holds no replica of this repository', replicas: replicas.map(({ node }) => node) });
     }
@@ -94,13 +100,28 @@ export class DataLoss {
     return { ...plan, id: record.id, acceptedAt: record.acceptedAt };
   }
 
-  #refuseNeedless({ repository, replicas }: Route): void {
-    const newest = replicas.filter((replica) => replica.state === 'current' && this.#nodes.usable(replica.node) !== undefined);
-    if (newest.length > 0) {
+  /**
+   * Looks beyond what this controller sees: another one may hear of nodes that this one is cut off from, and a replica that
+   * isn't current may have the newest state on its disk all the same.
+   */
+  async #refuseNeedless({ repository, replicas }: Route): Promise<void> {
+    const current = replicas.filter((replica) => replica.state === 'current').map((replica) => replica.node);
+    const here = current.filter((node) => this.#nodes.usable(node) !== undefined);
+    const elsewhere = await this.#heard.heardLately(current, HEARD_WITHIN_MS);
+    const others = replicas.filter((replica) => replica.state !== 'current').map((replica) => replica.node);
+    const newest = (await Promise.all(others.map(async (node) => (await this.#hasNewest(node, repository) ? [node] : [])))).flat();
+    const found = [...new Set([...here, ...elsewhere, ...newest])];
+    if (found.length > 0) {
       throw new TrivetError('source_unsuitable', {
-        repository: repository.name, problem: 'a replica has the newest state and can be reached: repair from it', current: newest.map(({ node }) => node),
+        repository: repository.name, problem: 'a replica that lives has the newest state: repair from it', newest: found,
       });
     }
+  }
+
+  async #hasNewest(node: string, { id, generation, digest }: Route['repository']): Promise<boolean> {
+    const held = await this.#nodes.usable(node)?.client.verify(id, false).catch(() => undefined);
+    // Damaged objects are no reason to wait for it: whether they can be healed, its job has found out.
+    return held !== undefined && held.generation === generation && held.digest === digest && held.diskDigest === digest && held.problems.length === 0;
   }
 }
 

@@ -19,6 +19,8 @@ export class Listing {
   readonly #replicas: Replicas;
   readonly #findings: Findings;
   readonly #onFound: (repository: string, node: string, kind: 'unknown', detail: string) => void;
+  /** In which life each node was asked last. */
+  readonly #asked = new Map<string, string>();
 
   constructor(input: {
     nodes: NodeRegistry; repositories: Repositories; replicas: Replicas; findings: Findings;
@@ -31,11 +33,16 @@ export class Listing {
     this.#onFound = input.onFound;
   }
 
-  /** Asks every node that can be used. */
-  async run(): Promise<void> {
-    for (const node of this.#nodes.byUse.usable) {
-      const ids = await this.#nodes.usable(node)?.client.replicas().catch(() => undefined);
-      if (ids !== undefined) await this.compare(node, ids);
+  /** Asks every node that can be used. @param restarted only those that have started since they were last asked */
+  async run(restarted = false): Promise<void> {
+    for (const id of this.#nodes.byUse.usable) {
+      const node = this.#nodes.usable(id);
+      const boot = node?.status?.boot;
+      if (node === undefined || boot === undefined || (restarted && this.#asked.get(id) === boot)) continue;
+      const ids = await node.client.replicas().catch(() => undefined);
+      if (ids === undefined) continue;
+      this.#asked.set(id, boot);
+      await this.compare(id, ids);
     }
   }
 

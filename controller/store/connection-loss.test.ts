@@ -81,6 +81,19 @@ for (const fate of ['cut', 'silent'] as const) {
   });
 }
 
+mariadbTest('a repository whose COMMIT was not answered may be there, and nobody is told that it is not', async (t, store) => {
+  const cut = await startCut(store.url, COMMIT, 'after');
+  t.teardown(() => cut.close());
+  const direct = await store.open();
+  await seed(direct);
+  const db = await openDatabase(cut.url);
+  const id = newId();
+  const input = { id, name: 'x', objectFormat: 'sha1' as const, defaultBranch: 'refs/heads/main', replicationFactor: 1, digest: digestOf(0), nodes: ['n1'] };
+  await t.throwsAsync(new Repositories(db).create(input), { code: 'outcome_unknown' });
+  t.is((await new Repositories(direct).routeById(id))!.replicas.length, 1);
+  await db.close();
+});
+
 storeTest('a defect of the program is no outage', async (t, store) => {
   const db = await store.open();
   await t.throwsAsync(new Nodes(db).setState('n1', 1 as unknown as 'active'), { code: 'internal' });

@@ -77,7 +77,7 @@ export class Coordinator {
    */
   participants(route: Route): KnownNode[] {
     const usable = route.replicas.filter((replica) => replica.state === 'current')
-      .map((replica) => this.#nodes.usable(replica.node)).filter((node) => node !== undefined);
+      .map((replica) => this.#nodes.writable(replica.node)).filter((node) => node !== undefined);
     const quorum = quorumOf(route.repository.replicationFactor);
     if (usable.length < quorum) {
       throw new TrivetError('no_quorum', { repository: route.repository.name, quorum, missing: this.#missing(route.replicas) });
@@ -261,7 +261,8 @@ export class Coordinator {
       const node = this.#nodes.get(replica.node);
       if (node === undefined) return [[replica.node, 'unknown']];
       if (node.cordoned) return [[replica.node, 'cordoned']];
-      return node.healthy ? [] : [[replica.node, node.trouble ?? 'unhealthy']];
+      if (node.healthy) return node.status?.writable === false ? [[replica.node, 'disk_failure']] : [];
+      return [[replica.node, node.trouble ?? 'unhealthy']];
     }));
   }
 }

@@ -9,6 +9,16 @@ import type { Replicas } from '../store/replicas.ts';
 import type { Repositories } from '../store/repositories.ts';
 import type { BatchPorts } from './batch-run.ts';
 
+/** Pauses before what could not be recorded is tried again; after them verification has to find it. */
+const AGAIN_MS = [1_000, 5_000, 15_000, 60_000];
+
+async function again(clock: Clock, action: () => Promise<void>): Promise<void> {
+  for (const pauseMs of AGAIN_MS) {
+    await clock.sleep(pauseMs);
+    if (await action().then(() => true, () => false)) return;
+  }
+}
+
 /** The real world of a batch: nodes over HTTP, decisions in SQL. */
 export function makePorts(input: {
   repositories: Repositories; replicas: Replicas; decisions: Decisions; nodes: NodeRegistry;
@@ -42,8 +52,17 @@ export function makePorts(input: {
       decisions.commit({ ...decision, transactions: [...transactions], promised: [...promised], events: [...events] })),
     settle: ({ repository, batch, transactions }) => decisions.settle({ repository, batch, transactions: [...transactions] }),
     mark: async (repository, ids, state, reason, upTo) => {
-      await replicas.mark(repository, [...ids], state, reason, upTo);
-      input.onMark();
+      const mark = async () => {
+        await replicas.mark(repository, [...ids], state, reason, upTo);
+        input.onMark();
+      };
+      try {
+        await mark();
+      } catch (error) {
+        // Nobody waits for it any more, but what is known to be wrong must not be forgotten with it.
+        void again(clock, mark);
+        throw error;
+      }
     },
     decided: (transactions) => decisions.decided([...transactions]),
     random: input.random,
