@@ -1,6 +1,6 @@
 import anyTest, { type ExecutionContext } from 'ava';
 import { runCli, type CliResult } from '../../controller/cli/run-cli.ts';
-import { Cluster } from '../cluster.ts';
+import { Cluster, PATIENCE_MS, until } from '../cluster.ts';
 import { PushedRepository, untilHealthy, untilReplica } from '../faults/pushed-repository.ts';
 
 const test = anyTest.serial;
@@ -36,8 +36,9 @@ test('accept-data-loss: refused while the newest state can be had, planned, done
   t.like(risk.items.find((item: any) => item.repository === 'lost'), { kind: 'unavailable', current: 0, configured: 3 });
   t.regex((await trivet('at-risk')).stdout, /^lost +unavailable +0 of 3/m);
 
-  const plan = await trivet(...loss);
-  t.is(plan.code, 0, plan.stderr);
+  // For some seconds the dead nodes count as heard of, maybe by another controller.
+  let plan = await trivet(...loss);
+  await until(async () => plan.code === 0 || (plan = await trivet(...loss)).code === 0, PATIENCE_MS, () => plan.stderr);
   t.regex(plan.stdout, /^This is only a plan; nothing has been changed\.$/m);
   t.regex(plan.stdout, /^Generations 2 to 3 would be given up: the refs moved by 2 acknowledged pushes\.$/m);
   t.regex(plan.stdout, /^node1 +3 .* diverged$/m);
