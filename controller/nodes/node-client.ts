@@ -95,9 +95,9 @@ export class NodeClient {
     return this.#call('GET', `/repositories/${repository}/repair`, repairProgress, { deadlineMs: SMALL_DEADLINE_MS });
   }
 
-  /** The replica was admitted: what this job's repair has set aside may go. */
-  async discardRepaired(repository: string, job: string): Promise<void> {
-    await this.#call('DELETE', `/repositories/${repository}/repair?job=${job}`, nothing, { deadlineMs: SMALL_DEADLINE_MS });
+  /** The replica was admitted: what this job's repair has set aside may go; without a job, what all have. */
+  async discardRepaired(repository: string, job?: string): Promise<void> {
+    await this.#call('DELETE', `/repositories/${repository}/repair${job === undefined ? '' : `?job=${job}`}`, nothing, { deadlineMs: SMALL_DEADLINE_MS });
   }
 
   /** Throws replica_missing, refs_unreadable. */

@@ -113,7 +113,8 @@ class Run {
       await this.#report({ way: heals ? 'heal' : 'verify' });
       // Whatever has moved meanwhile: the admission compares once more.
       if (await this.#ports.admit(this.#job, { ...look.position, checked: look.full })) {
-        if (heals) this.#ports.discard(this.#job);
+        // An attempt that was cut off may have set something aside.
+        this.#ports.discard(this.#job);
         return this.#finished(heals ? 'heal' : 'verify');
       }
     }

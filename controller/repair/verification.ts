@@ -37,6 +37,8 @@ export interface VerificationOptions {
 const AGAIN_MS = [200, 1_000, 3_000];
 /** A node that didn't answer is asked again after this long. */
 const RETRY_MS = 30_000;
+/** A replica that has been current for so long is not in the middle of being repaired. */
+const LONG_CURRENT_MS = 600_000;
 /** Replicas planned in one pass at most. */
 const PLAN_LIMIT = 1_000;
 
@@ -149,9 +151,16 @@ export class Verification {
       if (result.result === 'equal') result = { ...result, packs: before.packs, bytes: before.bytes };
     }
     this.#events.verified(of.repository, of.kind, result);
-    if (result.result === 'equal') await this.#verifications.done(of);
+    if (result.result === 'equal') await this.#sound(of, replica);
     else await this.#record(of, result);
     return result;
+  }
+
+  /** What a repair set aside is not needed any more, should the controller that admitted the replica not have said so. */
+  async #sound(of: DueVerification, replica: Replica): Promise<void> {
+    await this.#verifications.done(of);
+    const long = replica.state === 'current' && this.#clock.now() - replica.changedAt.getTime() > LONG_CURRENT_MS;
+    if (of.kind === 'check' && long) await this.#nodes.usable(of.node)?.client.discardRepaired(of.repository).catch(() => {});
   }
 
   async #record({ repository, node }: DueVerification, { result, detail }: VerificationResult): Promise<void> {
