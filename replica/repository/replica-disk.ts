@@ -1,7 +1,7 @@
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import { removeOrphanLocks, removeTornRefs, RefStore } from '../refs/ref-store.ts';
 import type { Refs } from '../refs/refs.ts';
-import { readReplicaRecord, writeReplicaRecord, type ReplicaRecord } from './position-file.ts';
+import { readReplicaRecord, removeUnfinishedRecords, writeReplicaRecord, type ReplicaRecord } from './position-file.ts';
 import { removeQuarantines, type Replicas } from './replicas.ts';
 
 /** A node's replicas as they lie on its disk, as far as a starting node has to bring them in order. */
@@ -34,6 +34,7 @@ export function replicaDisk(replicas: Replicas): ReplicaDisk {
       await removeOrphanLocks(gitDir);
       await removeTornRefs(gitDir);
       await removeQuarantines(gitDir);
+      await removeUnfinishedRecords(gitDir);
     },
     readRecord: (id) => readReplicaRecord(replicas.gitDir(id)),
     writeRecord: (id, record) => writeReplicaRecord(replicas.gitDir(id), record),
