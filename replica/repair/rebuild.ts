@@ -11,6 +11,7 @@ import { readReplicaRecord, writeReplicaRecord } from '../repository/position-fi
 import type { Replica } from '../repository/replica.ts';
 import { saveRecordIfThere, type Replicas } from '../repository/replicas.ts';
 import { rebuildingDirectory, swap, touch } from '../repository/set-aside.ts';
+import { removeUnfinished } from '../repository/store-leftovers.ts';
 import { createBareRepository } from '../serve/repository-config.ts';
 import { bring } from './bring.ts';
 import { refuseAhead, refuseWhilePromised } from './expectation.ts';
@@ -41,6 +42,7 @@ export async function build(
   const directory = await rebuildingDirectory(gitDir, round.job);
   const refs = await openOrCreate(directory, objectFormat, snapshot.head);
   await touch(directory);
+  await removeUnfinished(directory);
   const store: Store = {
     gitDir: directory, objectFormat,
     head: () => refs.head,

@@ -3,6 +3,7 @@ import { removeOrphanLocks, removeTornRefs, RefStore } from '../refs/ref-store.t
 import type { Refs } from '../refs/refs.ts';
 import { readReplicaRecord, removeUnfinishedRecords, writeReplicaRecord, type ReplicaRecord } from './position-file.ts';
 import { removeQuarantines, type Replicas } from './replicas.ts';
+import { finishMoves, removeUnfinished } from './store-leftovers.ts';
 
 /** A node's replicas as they lie on its disk, as far as a starting node has to bring them in order. */
 export interface ReplicaDisk {
@@ -11,7 +12,7 @@ export interface ReplicaDisk {
   has(id: string): Promise<boolean>;
   /** Takes away what a crash left of replicas that were being made or removed. */
   removeLeftovers(): Promise<void>;
-  /** Takes away what a crash left inside one replica: locks, torn refs, quarantines. */
+  /** Takes away what a crash left inside one replica: locks, torn refs, quarantines, unfinished packs. */
   clean(id: string): Promise<void>;
   /** Where the replica says it stands; undefined when that can't be read. */
   readRecord(id: string): Promise<ReplicaRecord | undefined>;
@@ -33,6 +34,9 @@ export function replicaDisk(replicas: Replicas): ReplicaDisk {
       const gitDir = replicas.gitDir(id);
       await removeOrphanLocks(gitDir);
       await removeTornRefs(gitDir);
+      await removeUnfinished(gitDir);
+      const record = await readReplicaRecord(gitDir);
+      if (record !== undefined) await finishMoves(gitDir, record.objectFormat);
       await removeQuarantines(gitDir);
       await removeUnfinishedRecords(gitDir);
     },
