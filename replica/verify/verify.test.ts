@@ -146,6 +146,18 @@ test('control: a pack without its index is found, if nobody is moving it', async
   t.true((await node.verify(repository.id)).problems.some((problem) => /\.pack has no index/.test(problem.detail)));
 });
 
+test('light: a pack that this node has used goes with its index, though no ref names what was in it', async (t) => {
+  const { node, repository } = await pushed(t);
+  const gitDir = node.gitDir(repository.id);
+  const [first] = node.git(repository.id, 'rev-list', 'main').split('\n').slice(-1);
+  const directory = join(gitDir, 'objects/pack');
+  const name = readdirSync(directory).filter((file) => file.endsWith('.idx'))
+    .find((index) => node.git(repository.id, 'verify-pack', '-v', join(directory, index)).includes(first!))!;
+  for (const file of [name, name.replace('.idx', '.pack')]) rmSync(join(directory, file));
+  t.deepEqual((await node.verify(repository.id)).problems, [{ kind: 'corrupt', detail: `${name} and its pack have gone` }]);
+  t.true((await node.verify(repository.id, true)).problems.length > 0, 'and a full one finds it without having seen it');
+});
+
 test('a replica that is being repaired is left alone', async (t) => {
   const { node, repository } = await pushed(t);
   const source = await TestNode.start(t);
@@ -157,15 +169,6 @@ test('a replica that is being repaired is left alone', async (t) => {
   leaving.abort();
   await t.throwsAsync(round);
   t.like(await source.verify(repository.id), { problems: [] });
-});
-
-test('who stops waiting ends git', async (t) => {
-  const { node, repository } = await pushed(t);
-  const leaving = new AbortController();
-  const verifying = node.context.verify.run(repository.id, true, leaving.signal);
-  leaving.abort();
-  await t.throwsAsync(verifying);
-  t.is(node.context.verify.running, 0);
 });
 
 test('however much is damaged, 20 problems of 300 characters in one line say enough', async (t) => {
