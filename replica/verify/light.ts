@@ -1,10 +1,10 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { ReplicaPosition } from '@trivet/proto/messages.ts';
 import { missingObjects } from '../git/closure.ts';
-import { readPackDirectory, type PackDirectory } from '../git/pack-directory.ts';
 import type { Replica } from '../repository/replica.ts';
 import type { ReplicaRecord } from '../repository/position-file.ts';
 import { isFinding } from './git-failure.ts';
+import { lookForPacks } from './packs-on-disk.ts';
 import type { Problems } from './problems.ts';
 import { refsOnDisk } from './refs-on-disk.ts';
 
@@ -48,16 +48,4 @@ async function lookForTips(replica: Replica, problems: Problems, signal: AbortSi
     if (!(error instanceof TrivetError && isFinding(error))) throw error;
     problems.add('corrupt', `git does not work here: ${String(error.fields['stderr'])}`);
   }
-}
-
-async function lookForPacks(replica: Replica, seenIndexes: ReadonlySet<string>, problems: Problems): Promise<PackDirectory> {
-  const first = await readPackDirectory(replica.gitDir);
-  const isOdd = (packs: PackDirectory) => packs.withoutIndex.length + packs.withoutPack.length > 0;
-  // A pack that is being moved in has its index a moment later; in the replica's turn nothing moves.
-  const packs = isOdd(first) ? await replica.exclusively(() => readPackDirectory(replica.gitDir)) : first;
-  for (const name of packs.withoutIndex) problems.add('corrupt', `${name}.pack has no index`);
-  for (const name of packs.withoutPack) problems.add('corrupt', `${name}.idx has no pack`);
-  const names = new Set([...packs.packs.map((pack) => pack.name), ...packs.withoutIndex, ...packs.withoutPack].map((name) => `${name}.idx`));
-  for (const index of seenIndexes) if (/^pack-/.test(index) && !names.has(index)) problems.add('corrupt', `${index} and its pack have gone`);
-  return packs;
 }

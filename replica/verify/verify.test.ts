@@ -121,25 +121,6 @@ for (const full of [false, true]) {
   });
 }
 
-test('a pack that is being moved in, and a commit that is half done, are no findings', async (t) => {
-  const { node, repository } = await pushed(t);
-  const directory = join(node.gitDir(repository.id), 'objects/pack');
-  const [index] = readdirSync(directory).filter((file) => file.endsWith('.idx'));
-  await node.context.replicas.use(repository.id, async (replica) => {
-    // As `migrate` does, in the replica's turn: the pack is there, its index comes in a moment.
-    const moving = replica.exclusively(async () => {
-      renameSync(join(directory, index!), join(directory, '..', 'kept'));
-      while (node.context.verify.running === 0) await turn();
-      for (let i = 0; i < 20; i++) await turn();
-      renameSync(join(directory, '..', 'kept'), join(directory, index!));
-    });
-    const { problems } = await node.verify(repository.id);
-    await moving;
-    // The tips may be looked for while a pack is away, as no real migration would have it.
-    t.deepEqual(problems.filter((problem) => /index/.test(problem.detail)), []);
-  });
-});
-
 test('control: a pack without its index is found, if nobody is moving it', async (t) => {
   const { node, repository } = await pushed(t);
   removePackWith(node.gitDir(repository.id), ['.idx']);
@@ -197,8 +178,4 @@ function removePackWith(gitDir: string, suffixes: readonly string[]): void {
   // The newest is the one the tip is in, whichever that is: all are asked about.
   for (const file of readdirSync(directory)) if (suffixes.some((suffix) => file.endsWith(suffix))) rmSync(join(directory, file));
   mkdirSync(dirname(directory), { recursive: true });
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => { setImmediate(resolve); });
 }
