@@ -1,14 +1,22 @@
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 
-export const MEASURES = ['small-push', 'many-clients', 'many-refs', 'clone', 'large-push'] as const;
-export type MeasureName = (typeof MEASURES)[number];
+/** Side by side with a plain server. */
+export const COMPARISONS = ['small-push', 'many-clients', 'many-refs', 'clone', 'large-push'] as const;
+/** What happens when something breaks: Trivet alone. */
+export const RELIABILITY = [
+  'kill-node', 'stop-node', 'catch-up', 'repair', 'bit-flip', 'coordinator', 'simulation',
+] as const;
+export type ComparisonName = (typeof COMPARISONS)[number];
+export type ReliabilityName = (typeof RELIABILITY)[number];
+export type MeasureName = ComparisonName | ReliabilityName;
 
 /** What the command line asked for. */
 export interface BenchOptions {
   quick: boolean;
   markdown: boolean;
-  only: readonly MeasureName[];
+  comparisons: readonly ComparisonName[];
+  reliability: readonly ReliabilityName[];
   /** Where the JSON goes; undefined: `bench/results/<time>.json`. */
   json: string | undefined;
   /** `sqlite` or a `mysql://` URL, handed to the cluster as it is. */
@@ -19,8 +27,10 @@ export interface BenchOptions {
 }
 
 export const USAGE = `usage: npm run bench -- [options]
-  --quick             fewer rounds, and 100 MB in place of 500 MB
-  --only NAME,NAME    some of ${MEASURES.join(', ')}
+  Without --only and --reliability it compares Trivet with a plain server: ${COMPARISONS.join(', ')}.
+  --reliability       what happens when something breaks, instead: ${RELIABILITY.join(', ')}
+  --only NAME,NAME    some measures of either kind
+  --quick             fewer rounds, and 100 MB in place of 500 MB or 1 GB
   --store STORE       sqlite (default) or mysql://user:password@host:port/database
   --against TARGET    trivet (default), or plain: the plain server against itself, which shows the noise
   --json FILE         where the figures go (default: bench/results/)
@@ -34,6 +44,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       quick: { type: 'boolean', default: false },
       markdown: { type: 'boolean', default: false },
       only: { type: 'string' },
+      reliability: { type: 'boolean', default: false },
       json: { type: 'string' },
       store: { type: 'string', default: 'sqlite' },
       against: { type: 'string', default: 'trivet' },
@@ -47,7 +58,9 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   if (values.store !== 'sqlite' && !values.store.startsWith('mysql://')) {
     throw new TypeError('--store takes sqlite or a mysql:// URL');
   }
-  return { ...values, against, only: parseOnly(values.only), json: values.json };
+  if (values.reliability && values.only !== undefined) throw new TypeError('--only names measures, --reliability all of a kind: give one');
+  const { quick, markdown, json, store, help } = values;
+  return { quick, markdown, json, store, help, against, ...chosen(values.only, values.reliability) };
 }
 
 /** The directory that scratch directories and the cache of built repositories go into. */
@@ -76,13 +89,13 @@ export function bareEnvironment(home: string): NodeJS.ProcessEnv {
   };
 }
 
-function parseOnly(text: string | undefined): readonly MeasureName[] {
-  if (text === undefined) return MEASURES;
-  return text.split(',').map((word) => {
-    const name = MEASURES.find((candidate) => candidate === word.trim());
-    if (name === undefined) {
-      throw new TypeError(`--only: no measure is called "${word}"; there are ${MEASURES.join(', ')}`);
+function chosen(only: string | undefined, reliability: boolean): Pick<BenchOptions, 'comparisons' | 'reliability'> {
+  if (only === undefined) return reliability ? { comparisons: [], reliability: RELIABILITY } : { comparisons: COMPARISONS, reliability: [] };
+  const words = only.split(',').map((word) => word.trim());
+  for (const word of words) {
+    if (![...COMPARISONS, ...RELIABILITY].some((name) => name === word)) {
+      throw new TypeError(`--only: no measure is called "${word}"; there are ${[...COMPARISONS, ...RELIABILITY].join(', ')}`);
     }
-    return name;
-  });
+  }
+  return { comparisons: COMPARISONS.filter((name) => words.includes(name)), reliability: RELIABILITY.filter((name) => words.includes(name)) };
 }

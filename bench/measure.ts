@@ -20,11 +20,11 @@ export type Goal = { ratio: number } | { value: number };
 export interface Row {
   measure: MeasureName;
   what: string;
-  unit: 'ms' | 's' | 'pushes/s' | 'MB/s' | 'MiB';
+  unit: 'ms' | 's' | 'pushes/s' | 'MB/s' | 'MiB' | 'pushes' | 'flips' | 'runs/s';
   better: 'lower' | 'higher';
-  /** The value for each round. The figure is their median; of a peak the maximum. */
+  /** The value for each round. The figure is their median; of a peak the maximum; of a count the total. */
   rounds: Partial<Record<Role, readonly number[]>>;
-  summary: 'median' | 'maximum';
+  summary: 'median' | 'maximum' | 'total';
   /** Neither: for information. */
   must?: Goal;
   dream?: Goal;
@@ -32,9 +32,8 @@ export interface Row {
   notes?: readonly string[];
 }
 
-/** What a measure works with. */
-export interface Bench {
-  contenders: readonly Contender[];
+/** What every measure works with. */
+export interface Workshop {
   quick: boolean;
   git: Git;
   /** Ours alone, removed at the end; every measure makes its own folder in it. */
@@ -42,6 +41,11 @@ export interface Bench {
   /** Outlives the bench: for what takes long to build. */
   cache: string;
   progress(text: string): void;
+}
+
+/** What a measure that compares works with. */
+export interface Bench extends Workshop {
+  contenders: readonly Contender[];
 }
 
 export type Measure = (bench: Bench) => Promise<Row[]>;

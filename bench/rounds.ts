@@ -65,7 +65,7 @@ export function pick<T>(
 }
 
 /** Sends a push that was prepared. @returns milliseconds. Throws Error unless every ref is reported `ok`. */
-export function sendPrepared(round: Round, prepared: PreparedPush): Promise<number> {
+export function sendPrepared(round: Pick<Round, 'client' | 'url'>, prepared: PreparedPush): Promise<number> {
   return push(round.client, round.url, prepared.body, prepared.updates.map((update) => update.ref));
 }
 
@@ -76,7 +76,7 @@ export function sendPrepared(round: Round, prepared: PreparedPush): Promise<numb
  * @returns milliseconds
  */
 export function sendPackFile(
-  round: Round,
+  round: Pick<Round, 'client' | 'url'>,
   pack: { packPath: string; packBytes: number; updates: readonly RefUpdate[] },
 ): Promise<number> {
   const commands = encodeCommands(pack.updates);
@@ -88,7 +88,7 @@ export function sendPackFile(
 }
 
 /** Throws Error unless the repository's branches and tags are exactly what the last of these updates made them. */
-export async function expectRefs(round: Round, updates: readonly RefUpdate[]): Promise<void> {
+export async function expectRefs(round: Pick<Round, 'client' | 'url'>, updates: readonly RefUpdate[]): Promise<void> {
   const expected = new Map(updates.map((update) => [update.ref, update.new]));
   const found = await listRefs(round.client, round.url);
   for (const [ref, oid] of expected) {

@@ -3,30 +3,47 @@ import { dirname, join } from 'node:path';
 import { Cleanup } from './cleanup.ts';
 import { clone } from './clone.ts';
 import { bareEnvironment, inheritedEnvironment, parseOptions, temporaryDirectory, USAGE } from './config.ts';
-import type { BenchOptions, MeasureName } from './config.ts';
+import type { BenchOptions, ComparisonName, ReliabilityName } from './config.ts';
 import { Git } from './git.ts';
 import { largePush } from './large-push.ts';
 import { busyWarning, describeMachine, freeBytes, machineLine } from './machine.ts';
 import { manyClients } from './many-clients.ts';
 import { manyRefs } from './many-refs.ts';
-import type { Contender, Measure, Row } from './measure.ts';
-import { evaluate, formatTable } from './report.ts';
+import type { Contender, Measure, Row, Workshop } from './measure.ts';
+import { bitFlip } from './reliability/bit-flip.ts';
+import { catchUp } from './reliability/catch-up.ts';
+import { coordinator } from './reliability/coordinator.ts';
+import type { ReliabilityMeasure } from './reliability/measure.ts';
+import { killNode, stopNode } from './reliability/node-loss.ts';
+import { repair } from './reliability/repair.ts';
+import { simulation } from './reliability/simulation.ts';
+import { evaluate, formatFigures, formatTable } from './report.ts';
 import { smallPush } from './small-push.ts';
 import { startPlain } from './targets/plain.ts';
 import type { Target } from './targets/target.ts';
 import { startTrivet } from './targets/trivet.ts';
 
 const NODES = 3;
-/** A 500 MB push, four copies of it, twice, and all the rest. */
+/** A 500 MB push, four copies of it, twice, and all the rest; or a repository of 1 GB, on three nodes, cloned and kept. */
 const NEEDED_BYTES = 8e9;
 const RESULTS = join(import.meta.dirname, 'results');
 
-const MEASURES: Record<MeasureName, Measure> = {
+const COMPARISONS: Record<ComparisonName, Measure> = {
   'small-push': smallPush,
   'many-clients': manyClients,
   'many-refs': manyRefs,
   clone,
   'large-push': largePush,
+};
+
+const RELIABILITY: Record<ReliabilityName, ReliabilityMeasure> = {
+  'kill-node': killNode,
+  'stop-node': stopNode,
+  'catch-up': catchUp,
+  repair,
+  'bit-flip': bitFlip,
+  coordinator,
+  simulation,
 };
 
 const cleanup = new Cleanup();
@@ -74,33 +91,34 @@ async function main(): Promise<void> {
   const machine = await describeMachine(scratch, environment);
   const warning = busyWarning(machine);
   if (warning !== undefined) progress(warning);
-  const contenders = await startContenders(git, scratch);
-  const settings = contenders.map(({ target }) => `${target.name}: ${target.settings}`);
-
-  const rows: Row[] = [];
-  for (const name of options.only) {
-    rows.push(...await MEASURES[name]({
-      contenders,
-      quick: options.quick,
-      git,
-      scratch,
-      cache: join(temporary, 'trivet-bench-cache'),
-      progress,
-    }));
+  const workshop: Workshop = {
+    quick: options.quick, git, scratch, cache: join(temporary, 'trivet-bench-cache'), progress,
+  };
+  const compared: Row[] = [];
+  let contenders: Contender[] = [];
+  if (options.comparisons.length > 0) contenders = await startContenders(git, scratch);
+  for (const name of options.comparisons) compared.push(...await COMPARISONS[name]({ ...workshop, contenders }));
+  const alone: Row[] = [];
+  for (const name of options.reliability) {
+    progress(name);
+    alone.push(...await RELIABILITY[name]({ ...workshop, store: options.store, environment: inheritedEnvironment(), cleanup }));
   }
-  const results = rows.map(evaluate);
-  const subject = contenders.find(({ role }) => role === 'subject')!.target.name;
-  const notes = [machineLine(machine), ...settings, ...rows.flatMap((row) => row.notes ?? [])];
+
+  const settings = contenders.map(({ target }) => `${target.name}: ${target.settings}`);
+  const notes = [machineLine(machine), ...settings, ...[...compared, ...alone].flatMap((row) => row.notes ?? [])];
   if (warning !== undefined) notes.push(warning);
-  if (options.quick) notes.push('a quick run: fewer rounds and a smaller push; quote the figures of a full one');
+  if (options.quick) notes.push('a quick run: fewer rounds and smaller repositories; quote the figures of a full one');
   const seconds = Math.round((Date.now() - begun.getTime()) / 1000);
   notes.push(`${begun.toISOString().slice(0, 16).replace('T', ' ')} UTC, ${seconds} s`);
 
-  console.log(`${formatTable(results, subject, options.markdown)}\n`);
+  const [comparisons, figuresAlone] = [compared.map(evaluate), alone.map(evaluate)];
+  const subject = contenders.find(({ role }) => role === 'subject')?.target.name ?? '';
+  if (comparisons.length > 0) console.log(`${formatTable(comparisons, subject, options.markdown)}\n`);
+  if (figuresAlone.length > 0) console.log(`${formatFigures(figuresAlone, options.markdown)}\n`);
   console.log(notes.map((note) => (options.markdown ? `- ${note}` : note)).join('\n'));
   const path = options.json ?? join(RESULTS, `${begun.toISOString().replaceAll(':', '-')}.json`);
   await mkdir(dirname(path), { recursive: true });
-  const figures = { begun, seconds, options: { ...options, store: storeKind() }, machine, settings, results };
+  const figures = { begun, seconds, options: { ...options, store: storeKind() }, machine, settings, results: [...comparisons, ...figuresAlone] };
   await writeFile(path, `${JSON.stringify(figures, null, 2)}\n`);
   progress(`figures written to ${path}`);
 }

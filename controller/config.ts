@@ -17,7 +17,8 @@ export interface ControllerConfig {
   heartbeatMs: number;
   /** How often replicas are looked at that need repair. */
   reconcileMs: number;
-  repairConcurrency: number;
+  repair: RepairSettings;
+  verification: VerificationSettings;
   failpoints: string | undefined;
 }
 
@@ -27,8 +28,12 @@ export interface Deadlines {
   voteStallMs: number;
   /** How long the rest is waited for once a quorum has voted; for long votes, half the time the vote took. */
   voteGraceMs: number;
+  /** A node that others wait for and that leaves a heartbeat unanswered for so long is waited for no longer. */
+  silentMs: number;
   voteMs: number;
   turnMs: number;
+  /** How long the last round of a repair waits for the pushes that have begun without the replica. */
+  drainMs: number;
   prepareGraceMs: number;
   prepareMs: number;
   decideMs: number;
@@ -40,6 +45,28 @@ export interface Deadlines {
   bodyIdleMs: number;
   /** A node must begin to answer a read within this time, else the next one is asked. */
   readMs: number;
+}
+
+export interface RepairSettings {
+  /** Repairs that this controller runs at once, in all and on each node. */
+  concurrency: number;
+  perNode: number;
+  /** Of one repair; undefined: as much as there is. */
+  bytesPerSecond: number | undefined;
+  /** How long the last round of a repair may hold the repository's turn. */
+  turnMs: number;
+  /** For how long a job is this controller's without a sign of life. */
+  leaseMs: number;
+  /** How long finished jobs and resolved findings are kept. */
+  retentionMs: number;
+}
+
+export interface VerificationSettings {
+  /** How often the refs of every replica are compared with SQL, and how often all its objects are checked. */
+  verifyIntervalMs: number;
+  checkIntervalMs: number;
+  /** How long a node is left in peace after each. */
+  pauseMs: number;
 }
 
 export interface Limits {
@@ -55,6 +82,7 @@ export interface Limits {
   maxBatch: number;
 }
 
+const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
 const TIB = MIB * MIB;
 
@@ -67,7 +95,10 @@ export function readControllerConfig(environment: Environment): ControllerConfig
   if (token !== '' && token.length < 16) settings.fault('TRIVET_TOKEN', 'must have at least 16 characters');
   const failpoints = settings.optionalText('TRIVET_FAILPOINTS');
   if (failpoints !== undefined && environment['NODE_ENV'] !== 'test') settings.fault('TRIVET_FAILPOINTS', 'is for tests only (NODE_ENV=test)');
-  const ms = (key: string, fallback: number) => settings.integer(key, fallback, { min: 1, max: 86_400_000, unit: 'milliseconds' });
+  const repairBytes = settings.integer('TRIVET_REPAIR_BYTES_PER_SECOND', 0, { min: 0, max: TIB, unit: 'bytes' });
+  if (repairBytes > 0 && repairBytes < 1024) settings.fault('TRIVET_REPAIR_BYTES_PER_SECOND', 'must be 0 or at least 1024');
+  const ms = (key: string, fallback: number) => settings.integer(key, fallback, { min: 1, max: DAY_MS, unit: 'milliseconds' });
+  const longMs = (key: string, fallback: number) => settings.integer(key, fallback, { min: 1, max: 366 * DAY_MS, unit: 'milliseconds' });
   const bytes = (key: string, fallback: number) => settings.integer(key, fallback, { min: 1024, max: TIB, unit: 'bytes' });
   const count = (key: string, fallback: number, unit: string) => settings.integer(key, fallback, { min: 1, max: 1_000_000, unit });
   const config: ControllerConfig = {
@@ -81,8 +112,10 @@ export function readControllerConfig(environment: Environment): ControllerConfig
     deadlines: {
       voteStallMs: ms('TRIVET_VOTE_STALL_MS', 5_000),
       voteGraceMs: ms('TRIVET_VOTE_GRACE_MS', 1_000),
+      silentMs: ms('TRIVET_SILENT_MS', 250),
       voteMs: ms('TRIVET_VOTE_MS', 3_600_000),
       turnMs: ms('TRIVET_TURN_MS', 30_000),
+      drainMs: ms('TRIVET_DRAIN_MS', 500),
       prepareGraceMs: ms('TRIVET_PREPARE_GRACE_MS', 500),
       prepareMs: ms('TRIVET_PREPARE_MS', 10_000),
       decideMs: ms('TRIVET_DECIDE_MS', 10_000),
@@ -102,7 +135,19 @@ export function readControllerConfig(environment: Environment): ControllerConfig
     },
     heartbeatMs: ms('TRIVET_HEARTBEAT_MS', 1_000),
     reconcileMs: ms('TRIVET_RECONCILE_MS', 1_000),
-    repairConcurrency: count('TRIVET_REPAIR_CONCURRENCY', 2, 'repairs'),
+    repair: {
+      concurrency: count('TRIVET_REPAIR_CONCURRENCY', 4, 'repairs'),
+      perNode: count('TRIVET_REPAIRS_PER_NODE', 2, 'repairs'),
+      bytesPerSecond: repairBytes === 0 ? undefined : repairBytes,
+      turnMs: ms('TRIVET_REPAIR_TURN_MS', 10_000),
+      leaseMs: ms('TRIVET_REPAIR_LEASE_MS', 30_000),
+      retentionMs: longMs('TRIVET_REPAIR_RETENTION_MS', 7 * DAY_MS),
+    },
+    verification: {
+      verifyIntervalMs: longMs('TRIVET_VERIFY_INTERVAL_MS', 3_600_000),
+      checkIntervalMs: longMs('TRIVET_CHECK_INTERVAL_MS', 7 * DAY_MS),
+      pauseMs: ms('TRIVET_VERIFY_PAUSE_MS', 200),
+    },
     failpoints,
   };
   settings.finish();

@@ -1,30 +1,47 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Agent } from 'undici';
-import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import { systemClock } from '@trivet/proto/clock.ts';
 import { makeFailpoint } from '@trivet/proto/failpoint.ts';
+import { newId } from '@trivet/proto/id.ts';
 import type { ControllerConfig } from './config.ts';
 import { Events } from './events.ts';
 import { makeMetrics, type ControllerMetrics } from './metrics.ts';
 import { makeNodeAgent, NodeClient } from './nodes/node-client.ts';
+import { Lifelines } from './nodes/lifelines.ts';
 import { NodeRegistry } from './nodes/node-registry.ts';
+import { Silence } from './nodes/silence.ts';
 import { Delivery } from './outbox/delivery.ts';
 import { Admission } from './repair/admission.ts';
+import { AtRisk } from './repair/at-risk.ts';
+import { DataLoss } from './repair/data-loss.ts';
+import { Listing } from './repair/listing.ts';
+import { makeRepairPorts, makeRepairTargets } from './repair/ports.ts';
 import { Reconcile } from './repair/reconcile.ts';
 import { Repair } from './repair/repair.ts';
+import { RepairRequests } from './repair/requests.ts';
+import { Verification } from './repair/verification.ts';
 import { Creation } from './repositories/creation.ts';
 import { Reader } from './routing/reader.ts';
+import { RepositoriesAtRisk } from './store/at-risk.ts';
+import { DataLosses } from './store/data-losses.ts';
 import { openDatabase, type Database } from './store/database.ts';
 import { Decisions } from './store/decisions.ts';
+import { Findings } from './store/findings.ts';
 import { RepairJobs } from './store/jobs.ts';
 import { Nodes } from './store/nodes.ts';
 import { Outbox } from './store/outbox.ts';
 import { Replicas } from './store/replicas.ts';
 import { Repositories } from './store/repositories.ts';
 import { TurnLock } from './store/turn-lock.ts';
-import type { BatchPorts } from './transaction/batch-run.ts';
+import { Verifications } from './store/verifications.ts';
 import { Coordinator, type VotedTransaction } from './transaction/coordinator.ts';
+import { Gates } from './transaction/gates.ts';
+import { makePorts } from './transaction/ports.ts';
+import { Transactions } from './transaction/transactions.ts';
 import { Turns } from './transaction/turns.ts';
+
+/** Of a hundred answers of healthy nodes hardly one comes so long after those of the quorum. */
+const LATE_MS = 50;
 
 /** All parts of a controller, wired. */
 export interface ControllerContext {
@@ -34,14 +51,26 @@ export interface ControllerContext {
   metrics: ControllerMetrics;
   database: Database;
   repositories: Repositories;
+  replicas: Replicas;
   nodeRows: Nodes;
   decisions: Decisions;
+  transactions: Transactions;
+  jobs: RepairJobs;
+  findings: Findings;
+  verifications: Verifications;
   nodes: NodeRegistry;
+  lifelines: Lifelines;
   reader: Reader;
   coordinator: Coordinator;
   creation: Creation;
   admission: Admission;
   reconcile: Reconcile;
+  repairs: RepairRequests;
+  verification: Verification;
+  listing: Listing;
+  atRisk: AtRisk;
+  dataLoss: DataLoss;
+  dataLosses: DataLosses;
   delivery: Delivery;
   agent: Agent;
   turnLock: TurnLock;
@@ -56,66 +85,60 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const nodeRows = new Nodes(database);
   const decisions = new Decisions(database, config.controller);
   const jobs = new RepairJobs(database);
+  const findings = new Findings(database);
+  const verifications = new Verifications(database);
+  const dataLosses = new DataLosses(database);
   const turnLock = new TurnLock(database);
 
   const events: Events = new Events(log, () => metrics);
   const agent = makeNodeAgent();
-  const nodes = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), events);
-  const turns = new Turns<VotedTransaction>(turnLock, config.deadlines.turnMs);
-  const ports = makePorts({ repositories, replicas, decisions, nodes, config, onMark: () => reconcile.poke() });
+  const nodes: NodeRegistry = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), {
+    healthChanged: (node) => {
+      if (node.healthy) silence.heard(node.id);
+      events.healthChanged(node);
+    },
+  });
+  const silence = new Silence({
+    clock: systemClock,
+    lateMs: LATE_MS,
+    silentMs: config.deadlines.silentMs,
+    // One that isn't known any more isn't waited for.
+    ask: async (node) => nodes.get(node)?.client.status(),
+    heartbeatMs: (node) => nodes.get(node)?.heartbeatMs ?? 0,
+    changed: (node, silent) => events.silenceChanged(node, silent),
+  });
+  const turns = new Turns<VotedTransaction>(turnLock, config.deadlines.turnMs, systemClock, new Gates(systemClock, config.deadlines.drainMs));
+  const failpoint = makeFailpoint(config.failpoints);
+  const boot = newId();
+  const ports = makePorts({
+    repositories, replicas, decisions, nodes, clock: systemClock, silence, newId, random: Math.random, coordinator: boot, failpoint, onMark: () => reconcile.poke(),
+  });
   const coordinator = new Coordinator({ nodes, ports, turns, deadlines: config.deadlines, limits: config.limits, events });
   const metrics: ControllerMetrics = makeMetrics(config.controller, { voting: () => coordinator.voting, waiting: () => turns.waiting });
+  const onFound = (repository: string, node: string, kind: string, detail: string) => events.found(repository, node, kind, detail);
+  const onDue = () => reconcile.poke();
+  const { leaseMs } = config.repair;
+  const repair = new Repair(makeRepairPorts({ repositories, replicas, jobs, nodes, turns, leaseMs, failpoint, clock: systemClock }), { bytesPerSecond: config.repair.bytesPerSecond, turnMs: config.repair.turnMs });
   const reconcile: Reconcile = new Reconcile({
-    jobs, nodes, events, holder: config.controller, concurrency: config.repairConcurrency,
-    repair: new Repair(nodes, repositories, replicas, turns as unknown as Turns<never>),
+    jobs, repair, targets: makeRepairTargets(nodes), events, clock: systemClock,
+    options: { holder: config.controller, concurrency: config.repair.concurrency, perNode: config.repair.perNode, leaseMs },
+  });
+  const verification = new Verification({
+    verifications, repositories, findings, nodes, events, clock: systemClock, random: Math.random, options: config.verification, onFound: onDue,
   });
   return {
-    config, log, events, metrics, database, repositories, nodeRows, decisions, nodes, coordinator, reconcile, agent, turnLock,
-    reader: new Reader(nodes, events, config.deadlines.readMs),
-    creation: new Creation(repositories, replicas, nodes),
-    admission: new Admission(replicas),
+    config, log, events, metrics, database, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
+    nodes, coordinator, reconcile, verification, agent, turnLock,
+    lifelines: new Lifelines((node, signal) => node.client.lifeline(boot, signal)),
+    transactions: new Transactions(decisions, repositories, nodes),
+    repairs: new RepairRequests({ repositories, jobs, verification, onOpened: onDue }),
+    listing: new Listing({ nodes, repositories, replicas, findings, onFound }),
+    atRisk: new AtRisk(new RepositoriesAtRisk(database), repositories, jobs, nodes),
+    dataLoss: new DataLoss({ losses: dataLosses, repositories, nodes, heard: nodeRows, onAccepted: (record) => { events.dataLossAccepted(record); onDue(); } }),
+    reader: new Reader(nodes, silence, events, systemClock, config.deadlines.readMs),
+    creation: new Creation(repositories, nodes),
+    admission: new Admission(replicas, findings, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
     stopping: false,
-  };
-}
-
-/** The real world of a batch: nodes over HTTP, decisions in SQL. */
-function makePorts(input: {
-  repositories: Repositories; replicas: Replicas; decisions: Decisions; nodes: NodeRegistry; config: ControllerConfig; onMark(): void;
-}): BatchPorts {
-  const { repositories, replicas, decisions, nodes } = input;
-  const failpoint = makeFailpoint(input.config.failpoints);
-
-  const client = (id: string): NodeClient => {
-    const node = nodes.get(id);
-    if (node === undefined) throw new TrivetError('node_unreachable', { node: id });
-    return node.client;
-  };
-  const watched = async <T>(node: string, call: Promise<T>): Promise<T> => {
-    try {
-      return await call;
-    } catch (error) {
-      const { code } = asTrivetError(error);
-      if (code === 'node_unreachable' || code === 'phase_timeout') nodes.suspect(node, code);
-      throw error;
-    }
-  };
-  return {
-    route: (repository) => repositories.routeById(repository),
-    prepare: async (repository, node, message, deadlineMs) => watched(node, client(node).prepare(repository, message, deadlineMs)),
-    commit: async (repository, node, batch, deadlineMs) => watched(node, client(node).commit(repository, batch, deadlineMs)),
-    abort: (repository, node, batch) => { void nodes.get(node)?.client.abort(repository, { batch, transactions: [] }).catch(() => {}); },
-    forget: (repository, ids, transaction) => {
-      for (const id of ids) void nodes.get(id)?.client.abort(repository, { transactions: [transaction] }).catch(() => {});
-    },
-    decide: ({ promised, transactions, events, ...decision }) => (
-      decisions.commit({ ...decision, transactions: [...transactions], promised: [...promised], events: [...events] })),
-    settle: ({ repository, batch, transactions }) => decisions.settle({ repository, batch, transactions: [...transactions] }),
-    mark: async (repository, ids, state, reason) => {
-      await replicas.mark(repository, [...ids], state, reason);
-      input.onMark();
-    },
-    delay: async (ms) => { await sleep(ms); },
-    failpoint,
   };
 }

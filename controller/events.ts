@@ -5,13 +5,17 @@ import { addNode } from './metrics.ts';
 import type { KnownNode, NodeEvents } from './nodes/node-registry.ts';
 import type { Reason } from './routing/choose.ts';
 import type { ReadEvents } from './routing/reader.ts';
-import type { OutboxEvent } from './store/rows.ts';
+import type { RepairEvents } from './repair/reconcile.ts';
+import type { RepairResult } from './repair/repair.ts';
+import type { VerificationEvents, VerificationResult } from './repair/verification.ts';
+import type { DataLossRecord, OutboxEvent, RepairJob } from './store/rows.ts';
+import type { VerificationKind } from './store/verifications.ts';
 import type { TransactionEvents } from './transaction/coordinator.ts';
 
 const OUTCOME_LABELS = new Set(['committed', 'unknown', 'aborted']);
 
 /** What happens in a controller, each thing told once: one function writes its log line and its metric. */
-export class Events implements NodeEvents, ReadEvents, TransactionEvents {
+export class Events implements NodeEvents, ReadEvents, TransactionEvents, RepairEvents, VerificationEvents {
   readonly #log: FastifyBaseLogger;
   readonly #metrics: () => ControllerMetrics;
 
@@ -26,6 +30,12 @@ export class Events implements NodeEvents, ReadEvents, TransactionEvents {
     if (node.healthy) addNode(metrics, node.id);
     metrics.nodeHealthy.set({ node: node.id }, node.healthy ? 1 : 0);
     this.#log.warn({ node: node.id, healthy: node.healthy, trouble: node.trouble }, node.healthy ? 'node is back' : 'node is unhealthy');
+  }
+
+  /** A node that others waited for left a heartbeat unanswered, or answers again. */
+  silenceChanged(node: string, silent: boolean): void {
+    if (silent) this.#metrics().nodeSilences.inc({ node });
+    this.#log.warn({ node, silent }, silent ? 'node is silent' : 'node is heard again');
   }
 
   asked(node: string, reason: Reason, outcome: 'ok' | 'failed', code: string | undefined, requestId: string): void {
@@ -58,14 +68,33 @@ export class Events implements NodeEvents, ReadEvents, TransactionEvents {
     this.#log.info({ repository, outcome, copies, tookMs: Math.round(tookMs), ...fields }, 'push');
   }
 
-  repaired(repository: string, node: string, reason: string, tookMs: number): void {
-    this.#metrics().repairs.inc({ outcome: 'ok' });
-    this.#log.info({ repository, node, reason, tookMs: Math.round(tookMs) }, 'replica repaired');
+  repaired(job: RepairJob, result: RepairResult, tookMs: number): void {
+    const metrics = this.#metrics();
+    metrics.repairs.inc({ outcome: 'ok', reason: job.reason, way: result.way });
+    metrics.repairBytes.inc(result.bytes);
+    metrics.repairObjects.inc(result.objects);
+    if (result.way !== 'none') metrics.repairSeconds.observe({ way: result.way }, tookMs / 1000);
+    this.#log.info({ ...describeJob(job), ...result, tookMs: Math.round(tookMs) }, 'replica repaired');
   }
 
-  repairFailed(repository: string, node: string, reason: string, code: string, fields: Readonly<Record<string, unknown>>): void {
-    this.#metrics().repairs.inc({ outcome: 'failed' });
-    this.#log.warn({ repository, node, reason, code, fields }, 'repair failed, to be tried again');
+  repairFailed(job: RepairJob, code: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#metrics().repairs.inc({ outcome: 'failed', reason: job.reason, way: 'none' });
+    this.#log.warn({ ...describeJob(job), code, fields }, 'repair failed, to be tried again');
+  }
+
+  verified(repository: string, kind: VerificationKind, { node, result, detail, tookMs }: VerificationResult): void {
+    this.#metrics().verifications.inc({ kind, result });
+    this.#log[result === 'equal' ? 'debug' : 'warn']({ repository, node, kind, result, detail, tookMs: Math.round(tookMs) }, 'replica verified');
+  }
+
+  found(repository: string, node: string, kind: string, detail: string): void {
+    this.#metrics().findings.inc({ kind });
+    this.#log.error({ repository, node, kind, detail }, 'a replica is not what it should be');
+  }
+
+  dataLossAccepted(record: DataLossRecord): void {
+    this.#metrics().dataLosses.inc();
+    this.#log.error({ ...record }, 'an operator accepted the loss of acknowledged pushes');
   }
 
   /** An event from the outbox. */
@@ -77,4 +106,8 @@ export class Events implements NodeEvents, ReadEvents, TransactionEvents {
     this.#metrics().settled.inc({ outcome });
     this.#log.warn({ repository, batch, node, outcome }, 'a transaction in doubt was settled');
   }
+}
+
+function describeJob({ id, repository, node, reason, detail, attempt, source }: RepairJob): Record<string, unknown> {
+  return { job: id, repository, node, reason, detail, attempt, source };
 }

@@ -1,21 +1,45 @@
 import type { ControllerContext } from './context.ts';
+import { setCondition, type ClusterCondition } from './metrics.ts';
 
+/** The longest that a timer of Node takes. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How often replicas are looked for that need a repair job and have none. */
 const SWEEP_MS = 10_000;
 const DELIVERY_MS = 1_000;
+/** How often due verifications are looked for. A node is asked one thing at a time, so this bounds their rate too. */
+const VERIFICATION_MS = 1_000;
+/** How often what SQL says of the whole cluster is exported. */
+const CONDITION_MS = 5_000;
+/** How often other controllers are told, in SQL, which nodes this one hears of. */
+const HEARD_MS = 2_000;
+const PRUNE_MS = 60_000;
+/** Rows removed by one pass at most. */
+const PRUNE_LIMIT = 1_000;
 
 /** The controller's background work. None overlaps itself; a store that doesn't answer is tried again at the next tick. */
 export function startLoops(context: ControllerContext): { stop(): void } {
-  const { config, delivery, nodes, reconcile } = context;
+  const { config, delivery, findings, jobs, listing, nodes, reconcile, verification } = context;
+  const { pauseMs, verifyIntervalMs } = config.verification;
   const timers = [
     every(config.heartbeatMs, async () => {
       // Nodes are asked even when SQL can't say which there are.
       await nodes.refresh().catch(() => {});
       await nodes.poll();
+      context.lifelines.keep(nodes.all);
     }),
+    every(config.heartbeatMs, () => listing.run(true)),
+    every(HEARD_MS, () => context.nodeRows.heard(nodes.byUse.usable)),
     every(config.reconcileMs, async () => reconcile.poke()),
     every(SWEEP_MS, () => reconcile.sweep()),
     every(DELIVERY_MS, async () => { await delivery.run(); }),
+    every(Math.min(pauseMs, VERIFICATION_MS), () => verification.tick()),
+    every(Math.min(verifyIntervalMs, MAX_TIMER_MS), () => listing.run()),
+    every(CONDITION_MS, async () => setCondition(context.metrics, await conditionOf(context))),
+    every(PRUNE_MS, async () => {
+      const before = new Date(Date.now() - config.repair.retentionMs);
+      await jobs.prune(before, PRUNE_LIMIT);
+      await findings.prune(before, PRUNE_LIMIT);
+    }),
   ];
   return { stop: () => timers.forEach((timer) => clearInterval(timer)) };
 }
@@ -27,4 +51,18 @@ function every(periodMs: number, work: () => Promise<void>): NodeJS.Timeout {
     running = true;
     void work().catch(() => {}).finally(() => { running = false; });
   }, periodMs);
+}
+
+async function conditionOf({ atRisk, findings, jobs, replicas, verifications }: ControllerContext): Promise<ClusterCondition> {
+  const age = async (kind: 'verify' | 'check') => {
+    const { at } = await verifications.oldest(kind);
+    return at === undefined ? 0 : Math.max(0, (Date.now() - at.getTime()) / 1000);
+  };
+  return {
+    replicas: await replicas.countByState(),
+    atRisk: await atRisk.count(),
+    jobs: await jobs.countOpen(),
+    findings: await findings.countOpen(),
+    verificationAgeSeconds: { verify: await age('verify'), check: await age('check') },
+  };
 }

@@ -22,8 +22,9 @@ try {
     setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref();
     loops.stop();
     await app.close();
-    await context.reconcile.stop();
+    await Promise.all([context.reconcile.stop(), context.verification.stop()]);
     context.turnLock.close();
+    context.lifelines.close();
     await context.agent.destroy();
     await context.database.close();
     process.exit(0);
@@ -33,6 +34,7 @@ try {
 
   await context.nodes.refresh();
   await context.nodes.poll();
+  context.lifelines.keep(context.nodes.all);
   await app.listen({ host: config.host, port: config.port });
   log.info({ port: config.port, store: config.store.replace(/\/\/.*@/, '//') }, 'the controller is ready');
 } catch (error) {

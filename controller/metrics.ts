@@ -1,7 +1,11 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { REASONS } from './routing/choose.ts';
+import { RISKS, type Risk } from './store/at-risk.ts';
+import { FINDING_KINDS, JOB_REASONS, REPLICA_STATES, type FindingKind, type JobReason, type ReplicaState } from './store/rows.ts';
 
 const PHASE_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+const REPAIR_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 
 export const PUSH_OUTCOMES = ['committed', 'partly', 'rejected', 'failed', 'unknown', 'client_gone'] as const;
 export type PushOutcome = typeof PUSH_OUTCOMES[number];
@@ -18,9 +22,21 @@ export interface ControllerMetrics {
   batches: Counter<'outcome'>;
   batchSize: Histogram;
   reads: Counter<'node' | 'reason' | 'outcome'>;
-  repairs: Counter<'outcome'>;
+  repairs: Counter<'outcome' | 'reason' | 'way'>;
+  repairBytes: Counter;
+  repairObjects: Counter;
+  repairSeconds: Histogram<'way'>;
+  verifications: Counter<'kind' | 'result'>;
+  findings: Counter<'kind'>;
+  dataLosses: Counter;
+  replicas: Gauge<'state'>;
+  atRisk: Gauge<'kind'>;
+  jobs: Gauge<'state' | 'reason'>;
+  openFindings: Gauge<'kind'>;
+  verificationAge: Gauge<'kind'>;
   settled: Counter<'outcome'>;
   nodeHealthy: Gauge<'node'>;
+  nodeSilences: Counter<'node'>;
 }
 
 /** All metrics of a controller, there from the start with zeros. */
@@ -39,9 +55,21 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
     batches: new Counter({ name: 'trivet_batches_total', help: 'Batches by what became of them', labelNames: ['outcome'], registers }),
     batchSize: new Histogram({ name: 'trivet_batch_transactions', help: 'Transactions prepared together', buckets: [1, 2, 4, 8, 16, 32, 64], registers }),
     reads: new Counter({ name: 'trivet_reads_total', help: 'Reads by node, the reason the node was chosen, and outcome', labelNames: ['node', 'reason', 'outcome'], registers }),
-    repairs: new Counter({ name: 'trivet_repairs_total', help: 'Repairs by outcome', labelNames: ['outcome'], registers }),
+    repairs: new Counter({ name: 'trivet_repairs_total', help: 'Repairs by outcome, the reason they were due, and the way that was taken', labelNames: ['outcome', 'reason', 'way'], registers }),
+    repairBytes: new Counter({ name: 'trivet_repair_bytes_total', help: 'Bytes that finished repairs have brought over', registers }),
+    repairObjects: new Counter({ name: 'trivet_repair_objects_total', help: 'Objects that finished repairs have brought over', registers }),
+    repairSeconds: new Histogram({ name: 'trivet_repair_seconds', help: 'Time a successful repair took, by its way', labelNames: ['way'], buckets: REPAIR_BUCKETS, registers }),
+    verifications: new Counter({ name: 'trivet_verifications_total', help: 'Verifications by kind (verify: refs, check: every object) and result', labelNames: ['kind', 'result'], registers }),
+    findings: new Counter({ name: 'trivet_findings_total', help: 'What verification and restarted nodes found wrong, by kind', labelNames: ['kind'], registers }),
+    dataLosses: new Counter({ name: 'trivet_data_losses_total', help: 'Data losses that an operator accepted', registers }),
+    replicas: new Gauge({ name: 'trivet_replicas', help: 'Replicas by state', labelNames: ['state'], registers }),
+    atRisk: new Gauge({ name: 'trivet_repositories_at_risk', help: 'Repositories with fewer current replicas on reachable nodes than configured, by the worst that applies', labelNames: ['kind'], registers }),
+    jobs: new Gauge({ name: 'trivet_repair_jobs', help: 'Open repair jobs by state and reason', labelNames: ['state', 'reason'], registers }),
+    openFindings: new Gauge({ name: 'trivet_findings_open', help: 'Findings that are not resolved, by kind', labelNames: ['kind'], registers }),
+    verificationAge: new Gauge({ name: 'trivet_verification_age_seconds', help: 'Age of the oldest verification of a current replica, by kind; 0 while there is none', labelNames: ['kind'], registers }),
     settled: new Counter({ name: 'trivet_settled_total', help: 'Transactions in doubt whose outcome a node asked for', labelNames: ['outcome'], registers }),
     nodeHealthy: new Gauge({ name: 'trivet_node_healthy', help: '1 while this controller can use the node', labelNames: ['node'], registers }),
+    nodeSilences: new Counter({ name: 'trivet_node_silences_total', help: 'Times a node was waited for no longer because it left a heartbeat unanswered', labelNames: ['node'], registers }),
   };
   new Gauge({ name: 'trivet_pushes_voting', help: 'Pushes in the vote phase', registers, collect() { this.set(gauges.voting()); } });
   new Gauge({ name: 'trivet_turns_waiting', help: 'Pushes and repairs that wait for a turn', registers, collect() { this.set(gauges.waiting()); } });
@@ -49,7 +77,22 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
   for (const copies of ['1', '2', '3', '4', '5']) metrics.copies.inc({ copies }, 0);
   for (const phase of TRANSACTION_PHASES) metrics.phases.zero({ phase });
   for (const outcome of ['committed', 'failed', 'aborted', 'unknown']) metrics.batches.inc({ outcome }, 0);
-  for (const outcome of ['ok', 'failed']) metrics.repairs.inc({ outcome }, 0);
+  for (const reason of JOB_REASONS) {
+    for (const way of ['none', 'verify', 'fetch', 'heal', 'rebuild']) metrics.repairs.inc({ outcome: 'ok', reason, way }, 0);
+    metrics.repairs.inc({ outcome: 'failed', reason, way: 'none' }, 0);
+    for (const state of ['waiting', 'running']) metrics.jobs.set({ state, reason }, 0);
+  }
+  for (const way of ['verify', 'fetch', 'heal', 'rebuild']) metrics.repairSeconds.zero({ way });
+  for (const kind of ['verify', 'check']) {
+    for (const result of ['equal', 'outdated', 'diverged', 'corrupt', 'missing']) metrics.verifications.inc({ kind, result }, 0);
+    metrics.verificationAge.set({ kind }, 0);
+  }
+  for (const kind of FINDING_KINDS) {
+    metrics.findings.inc({ kind }, 0);
+    metrics.openFindings.set({ kind }, 0);
+  }
+  for (const state of REPLICA_STATES) metrics.replicas.set({ state }, 0);
+  for (const kind of RISKS) metrics.atRisk.set({ kind }, 0);
   for (const outcome of ['commit', 'abort']) metrics.settled.inc({ outcome }, 0);
   return metrics;
 }
@@ -57,6 +100,30 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
 /** The series of a node that has just become known, so that they exist before anything happens on it. */
 export function addNode(metrics: ControllerMetrics, node: string): void {
   for (const reason of REASONS) for (const outcome of ['ok', 'failed']) metrics.reads.inc({ node, reason, outcome }, 0);
+  metrics.nodeSilences.inc({ node }, 0);
   metrics.votesLost.inc({ node, code: 'phase_timeout' }, 0);
   metrics.votesLost.inc({ node, code: 'differs' }, 0);
+}
+
+/** What SQL says of the whole cluster, as last asked. */
+export interface ClusterCondition {
+  replicas: Record<ReplicaState, number>;
+  atRisk: Record<Risk, number>;
+  jobs: { state: string; reason: JobReason; count: number }[];
+  findings: Record<FindingKind, number>;
+  verificationAgeSeconds: { verify: number; check: number };
+}
+
+/** Every controller exports the same: a dashboard takes the maximum. */
+export function setCondition(metrics: ControllerMetrics, condition: ClusterCondition): void {
+  for (const state of REPLICA_STATES) metrics.replicas.set({ state }, condition.replicas[state]);
+  for (const kind of RISKS) metrics.atRisk.set({ kind }, condition.atRisk[kind]);
+  for (const kind of FINDING_KINDS) metrics.openFindings.set({ kind }, condition.findings[kind]);
+  for (const kind of ['verify', 'check'] as const) metrics.verificationAge.set({ kind }, condition.verificationAgeSeconds[kind]);
+  for (const reason of JOB_REASONS) {
+    for (const state of ['waiting', 'running']) {
+      const count = condition.jobs.find((job) => job.state === state && job.reason === reason)?.count ?? 0;
+      metrics.jobs.set({ state, reason }, count);
+    }
+  }
 }

@@ -46,6 +46,7 @@ export const ERRORS = {
   replica_behind: { status: 409, retry: true, message: 'the replica is behind the generation asked for' },
   replica_busy: { status: 409, retry: true, message: 'the replica holds another promise for this repository' },
   replica_ahead: { status: 409, retry: true, message: 'the replica is ahead of the generation asked for' },
+  promise_differs: { status: 409, retry: false, message: 'the promise says something else than was decided' },
   unknown_transaction: { status: 404, retry: false, message: 'the node knows no such transaction' },
   phase_timeout: { status: 504, retry: true, message: 'a node did not answer within the deadline of the phase' },
   aborted: { status: 409, retry: true, message: 'the transaction was aborted' },

@@ -54,6 +54,8 @@ export const PrepareRequest = Type.Object({
   transactions: Type.Array(Id, { minItems: 1 }),
   /** The generation the replica must be at. */
   generation: Generation,
+  /** The controller's process that asks: when its lifeline ends, the promise is in doubt at once. */
+  coordinator: Id,
 }, closed);
 export type PrepareRequest = Static<typeof PrepareRequest>;
 
@@ -71,12 +73,13 @@ export const PrepareAnswer = Type.Object({
 }, closed);
 export type PrepareAnswer = Static<typeof PrepareAnswer>;
 
-export const CommitRequest = Type.Object({ batch: Id }, closed);
-export type CommitRequest = Static<typeof CommitRequest>;
-
 /** What a replica really has: the generation it holds and the digest of its refs. */
 export const ReplicaPosition = Type.Object({ generation: Generation, digest: DigestText }, closed);
 export type ReplicaPosition = Static<typeof ReplicaPosition>;
+
+/** `after`: what was decided. A node whose promise says something else undoes it instead, and is not current. */
+export const CommitRequest = Type.Object({ batch: Id, after: ReplicaPosition }, closed);
+export type CommitRequest = Static<typeof CommitRequest>;
 
 /** Undoes a batch's promise (when it is given) and forgets the votes of transactions. */
 export const AbortRequest = Type.Object({ batch: Type.Optional(Id), transactions: Type.Array(Id) }, closed);
@@ -217,15 +220,24 @@ export const SettleRequest = Type.Object({
 }, closed);
 export type SettleRequest = Static<typeof SettleRequest>;
 
-/** The outcome of a batch, which from now on can't be another. */
-export const SettleAnswer = Type.Object({ outcome: Type.Union([Type.Literal('commit'), Type.Literal('abort')]) }, closed);
+/**
+ * The outcome of a batch, which from now on can't be another; of a commit, what it ends in. A node that promised
+ * something else than the quorum holds no part of it, whatever the outcome.
+ */
+export const SettleAnswer = Type.Union([
+  Type.Object({ outcome: Type.Literal('commit'), after: ReplicaPosition }, closed),
+  Type.Object({ outcome: Type.Literal('abort') }, closed),
+]);
 export type SettleAnswer = Static<typeof SettleAnswer>;
 
 /** A heartbeat: what a node says of itself when a controller asks. */
 export const NodeStatus = Type.Object({
   node: NodeId,
   boot: Id,
+  /** Whether it serves: reads, repairs, and all else that needs no room on its disk. */
   ready: Type.Boolean(),
+  /** Whether it can take part in a push as well: its journal takes promises, and its disk has more than the reserve. */
+  writable: Type.Boolean(),
   loadAverage: Type.Number(),
   diskFreeBytes: Type.Number(),
   diskTotalBytes: Type.Number(),
@@ -234,6 +246,12 @@ export const NodeStatus = Type.Object({
   promises: Type.Integer(),
 }, closed);
 export type NodeStatus = Static<typeof NodeStatus>;
+
+/**
+ * `GET /lifeline?controller=<id>` stays open for as long as the controller's process lives: it tells a node at once when
+ * its coordinators have died, and with what was in their hands.
+ */
+export const LifelineQuery = Type.Object({ controller: Id }, closed);
 
 /** Request header: the generation that SQL holds, below which a node must not answer a read. */
 export const GENERATION_HEADER = 'trivet-generation';

@@ -30,6 +30,8 @@ export interface ReplicaConfig {
   voteExpiryMs: number;
   /** The journal starts a new file beyond this size. */
   journalBytes: number;
+  /** Below this much free disk nothing new is voted on. */
+  diskReserveBytes: number;
   failpoints: string | undefined;
 }
 
@@ -72,6 +74,7 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
     promiseDeadlineMs: settings.integer('TRIVET_PROMISE_DEADLINE_MS', 5_000, milliseconds),
     voteExpiryMs: settings.integer('TRIVET_VOTE_EXPIRY_MS', 600_000, milliseconds),
     journalBytes: settings.integer('TRIVET_JOURNAL_BYTES', 16 * MIB, { min: KIB, max: TIB, unit: 'bytes' }),
+    diskReserveBytes: settings.integer('TRIVET_DISK_RESERVE_BYTES', 64 * MIB, { min: 0, max: TIB, unit: 'bytes' }),
     failpoints,
   };
   settings.finish();

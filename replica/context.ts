@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { systemClock, type Clock } from '@trivet/proto/clock.ts';
+import { TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
 import { makeFailpoint, type Failpoint } from '@trivet/proto/failpoint.ts';
 import type { FastifyBaseLogger } from 'fastify';
@@ -7,12 +9,15 @@ import type { ReplicaConfig } from './config.ts';
 import { makeMetrics, type ReplicaMetrics } from './metrics.ts';
 import { ObjectReaders } from './git/object-reader.ts';
 import { Controllers } from './participant/controllers.ts';
+import { journalFiles } from './participant/journal-files.ts';
 import { Journal } from './participant/journal.ts';
 import { Participant } from './participant/participant.ts';
 import { InDoubt } from './participant/in-doubt.ts';
 import { Lifelines } from './participant/lifelines.ts';
+import { roomIn } from './participant/room.ts';
 import { Ingest } from './quarantine/ingest.ts';
 import { Repair } from './repair/repair.ts';
+import { replicaDisk, type ReplicaDisk } from './repository/replica-disk.ts';
 import { Replicas } from './repository/replicas.ts';
 import { ResponseCache } from './serve/response-cache.ts';
 import { UploadPackLimiter } from './serve/upload-pack-limiter.ts';
@@ -33,8 +38,15 @@ export interface ReplicaContext {
   log: FastifyBaseLogger;
   metrics: ReplicaMetrics;
   failpoint: Failpoint;
+  clock: Clock;
   replicas: Replicas;
+  /** What lies under `replicas`, for the restart. */
+  disk: ReplicaDisk;
   journal: Journal;
+  /** Whether the disk has more room than what is kept back. */
+  hasRoom: () => boolean;
+  /** Whether this node can take part in a push. */
+  isWritable: () => boolean;
   readers: ObjectReaders;
   participant: Participant;
   inDoubt: InDoubt;
@@ -51,27 +63,28 @@ export interface ReplicaContext {
 export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): ReplicaContext {
   const failpoint = makeFailpoint(config.failpoints);
   const readers = new ObjectReaders({ maxProcesses: MAX_READER_PROCESSES, idleMs: READER_IDLE_MS });
-  const replicas = new Replicas(join(config.directory, 'repositories'), config.maxOpenReplicas, (gitDir) => readers.drop(gitDir));
+  const replicas: Replicas = new Replicas(join(config.directory, 'repositories'), config.maxOpenReplicas, (gitDir) => readers.drop(gitDir),
+    (id) => journal.append({ kind: 'restart', repository: id }, true));
   const metrics = makeMetrics(config.node, () => [...replicas.opened].filter((replica) => replica.promise !== undefined).length);
   const flush = () => syncFileSystem(config.directory);
-  const journal = new Journal(join(config.directory, 'journal'), async () => {
-    await replicas.saveRecords();
-    await flush();
-  });
+  const journal: Journal = new Journal(journalFiles(join(config.directory, 'journal')), flush, () => replicas.saveRecords());
+  const hasRoom = roomIn(config.directory, config.diskReserveBytes);
+  const isWritable = () => !journal.failed && hasRoom();
   const ingest = new Ingest(readers, {
     smallPackBytes: config.smallPackBytes, maxPackBytes: config.maxPackBytes, mode: config.ingest,
   });
-  const participant = new Participant(ingest, journal, failpoint, { catchUpMs: config.catchUpMs, maxVotes: MAX_VOTES_PER_REPLICA });
+  const participant = new Participant(ingest, journal, failpoint, systemClock, {
+    catchUpMs: config.catchUpMs, maxVotes: MAX_VOTES_PER_REPLICA, isWritable,
+  });
   const controllers = new Controllers(config.controllers, config.token);
   const inDoubt = new InDoubt(config.node, replicas, participant, controllers, {
     settled: (repository, batch, outcome) => {
       metrics.settled.inc({ outcome });
-      lifelines.forget(batch);
       log.warn({ repository, batch, outcome }, 'a promise in doubt was settled');
     },
     unanswered: (repository, batch, code) => log.warn({ repository, batch, code }, 'nobody knows the decision on a promise yet'),
   });
-  const lifelines = new Lifelines(replicas, inDoubt);
+  const lifelines = new Lifelines(replicas, inDoubt, systemClock);
   const uploadPacks = new UploadPackLimiter({ concurrency: config.maxGitProcesses, maxWaiting: config.maxWaitingGitProcesses });
   const responses = new ResponseCache(join(config.directory, 'cache'), {
     maxBytes: config.responseCacheBytes, maxEntryBytes: Math.floor(config.responseCacheBytes / 4),
@@ -86,7 +99,8 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
   });
   const verify = new Verify({ replicas, isRepaired: (id) => repair.isRunning(id), seenIndexes: (gitDir) => readers.seenIndexes(gitDir), onProblems: forgetObjects });
   return {
-    config, boot: newId(), ready: false, log, metrics, failpoint, replicas, journal, readers, participant, inDoubt, lifelines, controllers, repair, verify, flush, uploadPacks, responses,
+    config, boot: newId(), ready: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, hasRoom, isWritable, readers, participant, inDoubt,
+    lifelines, controllers, repair, verify, flush, uploadPacks, responses,
   };
 }
 
@@ -95,6 +109,6 @@ function syncFileSystem(path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn('sync', ['--file-system', path], { stdio: 'ignore' });
     child.once('error', reject);
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`sync exited with ${code}`))));
+    child.once('close', (code) => (code === 0 ? resolve() : reject(new TrivetError('disk_failure', { operation: 'flush', code }))));
   });
 }

@@ -47,7 +47,7 @@ export class TestNode {
     mkdirSync(join(directory, 'failpoints'), { recursive: true });
     const context = makeContext(config, pino({ level: 'silent' }));
     const records = await context.journal.read();
-    await recover(context.replicas, records, async () => 'abort');
+    context.journal.keep((await recover(context.disk, records, async () => ({ outcome: 'abort' }))).kept);
     await context.journal.rotate(() => []);
     const app = makeServer(context);
     await app.listen({ host: '127.0.0.1', port: options.port ?? 0 });
@@ -142,8 +142,8 @@ export class TestRepository {
     for (const { context: { participant, replicas } } of nodes) {
       await replicas.use(this.id, async (replica) => {
         await participant.vote(replica, header, streamOf(pack), new AbortController().signal);
-        await participant.prepare(replica, { batch, transactions: [header.transaction], generation: this.#generation });
-        await participant.commit(replica, batch);
+        const prepared = await participant.prepare(replica, { batch, transactions: [header.transaction], generation: this.#generation, coordinator: '0'.repeat(32) });
+        await participant.commit(replica, { batch, after: { generation: prepared.generation, digest: prepared.after } });
       });
     }
     this.tips.set(ref, oid);

@@ -22,7 +22,7 @@ export interface ClusterOptions {
 }
 
 export interface ReplicaView { node: string; state: string; generation: number; digest: string; reason: string | null }
-export interface RepositoryView { name: string; id: string; generation: number; digest: string; defaultBranch: string; replicas: ReplicaView[] }
+export interface RepositoryView { name: string; id: string; generation: number; digest: string; defaultBranch: string; objectFormat: string; replicas: ReplicaView[] }
 export interface GitResult { code: number; stdout: string; stderr: string }
 
 /** The name of a process of the cluster: `controller`, `node1`, `node2`, … */

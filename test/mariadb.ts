@@ -17,9 +17,14 @@ const POLL_MS = 50;
 export interface MariaDb {
   /** An empty database of its own, as root without a password. */
   url: string;
-  pid: number;
+  /** Of the server that runs, or ran last. */
+  readonly pid: number;
   /** Makes another empty database and gives its URL. */
   createDatabase(name: string): Promise<string>;
+  /** SIGKILL, even to one that was stopped. What it had not written is lost, what it had committed is not. */
+  kill(): Promise<void>;
+  /** Starts it again on the same data and port after `kill`, and waits until it answers. */
+  startAgain(): Promise<void>;
   /** Ends the server, even one that was stopped or killed, and removes its files. */
   stop(): Promise<void>;
 }
@@ -30,8 +35,12 @@ export function mariadbHere(): boolean {
     searchPath().some((folder) => existsSync(join(folder, program)))));
 }
 
-/** Starts a server on a free port of the loopback interface, its data in a temporary folder. Takes about 3 s. */
-export async function startMariaDb(): Promise<MariaDb> {
+/**
+ * Starts a server on the loopback interface, its data in a temporary folder. Takes about 3 s.
+ * @param port where to listen; some free one without it. Who means to kill and start it again gives one below the range
+ * that outgoing connections are numbered from: nobody takes that meanwhile
+ */
+export async function startMariaDb(port?: number): Promise<MariaDb> {
   if (!mariadbHere()) throw new Error('mariadbd is not installed here (Debian: mariadb-server)');
   const folder = await mkdtemp(join(tmpdir(), 'trivet-mariadb-'));
   const data = join(folder, 'data');
@@ -40,19 +49,30 @@ export async function startMariaDb(): Promise<MariaDb> {
   await promisify(execFile)('mariadb-install-db', [
     '--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal', '--skip-test-db', ...user,
   ], { env: environmentIn(folder) });
-  const port = await freePort();
-  const server = spawn('mariadbd', [
+  port ??= await freePort();
+  const launch = () => spawn('mariadbd', [
     '--no-defaults', `--datadir=${data}`, `--socket=${join(folder, 's.sock')}`, '--bind-address=127.0.0.1',
     `--port=${port}`, '--skip-log-bin', '--innodb-buffer-pool-size=32M', ...user,
   ], { stdio: 'ignore', env: environmentIn(folder) });
+  let server = launch();
   // Whatever becomes of the test's process, the server doesn't outlive it.
-  const kill = () => void server.kill('SIGKILL');
-  process.once('exit', kill);
+  const killNow = () => void server.kill('SIGKILL');
+  process.once('exit', killNow);
   const stop = async () => {
     await end(server, folder);
-    process.off('exit', kill);
+    process.off('exit', killNow);
+  };
+  const kill = async () => {
+    if (hasEnded(server)) return;
+    const ended = once(server, 'exit');
+    server.kill('SIGKILL');
+    await ended;
   };
   const address = `mysql://root@127.0.0.1:${port}`;
+  const startAgain = async () => {
+    server = launch();
+    await untilReady(server, `${address}/mysql`);
+  };
   const createDatabase = async (name: string) => {
     const connection = await mysql.createConnection(`${address}/mysql`);
     await connection.query(`CREATE DATABASE \`${name}\``);
@@ -61,7 +81,7 @@ export async function startMariaDb(): Promise<MariaDb> {
   };
   try {
     await untilReady(server, `${address}/mysql`);
-    return { url: await createDatabase('trivet'), pid: server.pid!, createDatabase, stop };
+    return { url: await createDatabase('trivet'), get pid() { return server.pid!; }, createDatabase, kill, startAgain, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { deflateSync } from 'node:zlib';
 import { ZERO_OID } from '../client/push.ts';
 import type { RefUpdate } from '../client/push.ts';
+import { oidOf, packEntry, packHeader, treeEntry } from './pack.ts';
 import { Random } from './random.ts';
-
-const OBJECT_TYPES = { commit: 1, tree: 2, blob: 3 } as const;
 
 /** A pack of files that don't compress, and the push that brings it. */
 export interface LargePack {
@@ -34,40 +32,20 @@ function* pack(fileBytes: readonly number[], written: { bytes: number; commit: s
     written.bytes += part.length;
     return part;
   };
-  const header = Buffer.alloc(12);
-  header.write('PACK');
-  header.writeUInt32BE(2, 4);
-  header.writeUInt32BE(fileBytes.length + 2, 8);
-  yield count(header);
+  yield count(packHeader(fileBytes.length + 2));
   const entries: Buffer[] = [];
   for (const [i, bytes] of fileBytes.entries()) {
     const content = random.bytes(bytes);
-    yield count(packEntry('blob', content));
-    entries.push(Buffer.from(`100644 file-${String(i).padStart(4, '0')}.bin\0`), oidOf('blob', content));
+    yield count(packEntry('blob', content, 0));
+    entries.push(treeEntry('100644', `file-${String(i).padStart(4, '0')}.bin`, oidOf('blob', content)));
   }
   const tree = Buffer.concat(entries);
-  yield count(packEntry('tree', tree));
+  yield count(packEntry('tree', tree, 0));
   const author = 'Bench <bench@example.org> 1700000000 +0000';
   const treeOid = oidOf('tree', tree).toString('hex');
   const commit = Buffer.from(`tree ${treeOid}\nauthor ${author}\ncommitter ${author}\n\nlarge files\n`);
-  yield count(packEntry('commit', commit));
+  yield count(packEntry('commit', commit, 0));
   written.commit = oidOf('commit', commit).toString('hex');
   written.bytes += 20;
   yield hash.digest();
-}
-
-function packEntry(type: keyof typeof OBJECT_TYPES, content: Buffer): Buffer {
-  // Type and size: four bits of the size in the first byte, then seven in each.
-  const head: number[] = [];
-  let byte = (OBJECT_TYPES[type] << 4) | (content.length & 15);
-  for (let rest = Math.floor(content.length / 16); ; rest = Math.floor(rest / 128)) {
-    head.push(rest > 0 ? byte | 128 : byte);
-    if (rest === 0) break;
-    byte = rest & 127;
-  }
-  return Buffer.concat([Buffer.from(head), deflateSync(content, { level: 0 })]);
-}
-
-function oidOf(type: string, content: Buffer): Buffer {
-  return createHash('sha1').update(`${type} ${content.length}\0`).update(content).digest();
 }

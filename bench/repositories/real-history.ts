@@ -14,9 +14,12 @@ const AUTHORS = ['Ada', 'Barbara', 'Edsger', 'Grace', 'Ken', 'Radia', 'Tony'];
  * A project's history as input for git-fast-import(1): 600 files of text in nested folders, 8,000 commits that each
  * change a few lines in a few files (some files far more often than others), feature branches of which every other is
  * merged, a release tag for every hundred commits, and now and then an image that doesn't compress.
+ * @param project puts its name and a slash before every branch and tag, and makes it another history
  */
-export function* realHistory(): Generator<Buffer> {
-  const random = new Random('a real repository');
+export function* realHistory(project = ''): Generator<Buffer> {
+  const random = new Random(`a real repository${project}`);
+  const folderOfRefs = project === '' ? '' : `${project}/`;
+  const branch = (name: string) => `refs/heads/${folderOfRefs}${name}`;
   const words = Array.from({ length: WORDS }, () => word(random));
   const files = Array.from({ length: FILES }, (_, i) => ({
     path: `${folder(random, words)}/${random.skewed(words)}-${i}.txt`,
@@ -30,12 +33,12 @@ export function* realHistory(): Generator<Buffer> {
     return commit({ ref, mark: ++mark, seconds, message, from, merge, author: random.skewed(AUTHORS) });
   };
 
-  yield begin('refs/heads/main');
+  yield begin(branch('main'));
   for (const file of files) yield modify(file.path, file.lines.join('\n'));
   let main = mark;
   for (let i = 1; i < COMMITS; i++) {
     if (i % BRANCH_EVERY === 0) {
-      const ref = `refs/heads/feature/${i / BRANCH_EVERY}`;
+      const ref = branch(`feature/${i / BRANCH_EVERY}`);
       let tip = main;
       for (let step = 0; step < 5; step++) {
         yield begin(ref, tip);
@@ -43,9 +46,9 @@ export function* realHistory(): Generator<Buffer> {
         tip = mark;
       }
       const merged = (i / BRANCH_EVERY) % 2 === 0;
-      yield begin('refs/heads/main', main, merged ? tip : undefined);
+      yield begin(branch('main'), main, merged ? tip : undefined);
     } else {
-      yield begin('refs/heads/main', main);
+      yield begin(branch('main'), main);
     }
     main = mark;
     for (let touched = 1 + random.below(4); touched > 0; touched--) {
@@ -56,7 +59,7 @@ export function* realHistory(): Generator<Buffer> {
     if (i % IMAGE_EVERY === 0) {
       yield modify(`images/${random.below(60)}.bin`, random.bytes(8_000 + random.below(80_000)));
     }
-    if (i % RELEASE_EVERY === 0) yield tag(`v${i / RELEASE_EVERY}.0`, main, seconds, line(random, words));
+    if (i % RELEASE_EVERY === 0) yield tag(`${folderOfRefs}v${i / RELEASE_EVERY}.0`, main, seconds, line(random, words));
   }
 }
 

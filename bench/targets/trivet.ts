@@ -5,8 +5,8 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePorts } from '../../test/cluster.ts';
 import { endProcess } from './end-process.ts';
-import { freePort } from './free-port.ts';
 import type { Target } from './target.ts';
 
 const READY_MS = 60_000;
@@ -20,22 +20,33 @@ export interface TrivetOptions {
   nodes: number;
   /** `sqlite` or a `mysql://` URL. */
   store: string;
+  /** Whether a part that dies is started again; by default it is. */
+  restart?: boolean;
+}
+
+export interface TrivetTarget extends Target {
+  /** Of the controller. */
+  url: string;
+  /** The cluster's data directory. */
+  data: string;
 }
 
 /**
  * Starts a cluster the way a user does: a controller and its nodes on this machine.
  * Throws Error with the end of the cluster's output when it doesn't say that it is ready.
  */
-export async function startTrivet(options: TrivetOptions, environment: NodeJS.ProcessEnv): Promise<Target> {
+export async function startTrivet(options: TrivetOptions, environment: NodeJS.ProcessEnv): Promise<TrivetTarget> {
   const data = join(options.directory, 'data');
   await mkdir(data, { recursive: true });
-  const port = await freePort();
+  // Consecutive ones for the nodes, which keep them while they are down.
+  const port = await freePorts(options.nodes + 1);
   const args = [
     START_COMMAND,
     '--port', String(port),
     '--data', data,
     '--nodes', String(options.nodes),
     '--store', options.store,
+    ...(options.restart === false ? ['--no-restart'] : []),
   ];
   // A process group of its own: Ctrl-C reaches the bench first, which then ends the cluster in its own order.
   const child = spawn(process.execPath, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
@@ -62,8 +73,11 @@ export async function startTrivet(options: TrivetOptions, environment: NodeJS.Pr
       if (!response.ok) throw new Error(`the cluster made no repository: ${response.status} ${body.slice(0, 300)}`);
       return `${url}/git/${name}.git`;
     },
+    url,
+    data,
     processIds: () => processIds,
-    stop: () => endCluster(child, processIds),
+    // Parts may have been started again since.
+    stop: async () => endCluster(child, await readProcessIds(join(data, 'run'), child)),
   };
 }
 

@@ -16,7 +16,11 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
     const app = scope.withTypeProvider<TypeBoxTypeProvider>();
 
     app.post('/internal/handshake', { schema: { body: HandshakeRequest } }, async (request) => {
-      const { node, url, boot } = request.body;
+      const { node, url, boot, directory } = request.body;
+      if (directory.node !== node) {
+        await context.admission.wrongDirectory(node, directory.node);
+        throw new TrivetError('wrong_directory', { node, directoryOf: directory.node });
+      }
       await context.nodeRows.register({ id: node, url, boot });
       await context.nodes.refresh();
       return {};
@@ -28,15 +32,17 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
       await context.admission.compare(node, replicas);
       await context.nodes.refresh();
       context.nodes.trust(node);
+      // What waited for this node may be tried at once, and so may what its disk has changed for.
+      await context.jobs.wake({ node });
       context.reconcile.poke();
       return {};
     });
 
     app.post('/internal/settle', { schema: { body: SettleRequest } }, async (request): Promise<SettleAnswer> => {
       const { node, repository, batch, transactions } = request.body;
-      const outcome = await context.decisions.settle({ repository, batch, transactions });
-      context.events.settled(repository, batch, node, outcome);
-      return { outcome };
+      const settled = await context.decisions.settle({ repository, batch, transactions });
+      context.events.settled(repository, batch, node, settled.outcome);
+      return settled;
     });
   });
 }

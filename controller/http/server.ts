@@ -3,7 +3,10 @@ import { PassThrough, type Readable } from 'node:stream';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { ControllerContext } from '../context.ts';
+import { registerAtRisk } from './at-risk.ts';
+import { registerDataLosses } from './data-losses.ts';
 import { explain } from './explain.ts';
+import { registerFindings } from './findings.ts';
 import { infoRefs } from './git-info-refs.ts';
 import { discardRest } from './body.ts';
 import { parseGitPath } from './git-path.ts';
@@ -12,7 +15,10 @@ import { uploadPack } from './git-upload-pack.ts';
 import { registerHealth } from './health.ts';
 import { registerInternal } from './internal.ts';
 import { registerNodes } from './nodes.ts';
+import { registerRepairJobs } from './repair-jobs.ts';
 import { registerRepositories } from './repositories.ts';
+import { registerTransactions } from './transactions.ts';
+import { registerVerifications } from './verifications.ts';
 
 const MAX_JSON_BYTES = 64 * 1024;
 /** How often connections are looked at whose headers take too long. */
@@ -63,6 +69,12 @@ export function makeServer(context: ControllerContext): FastifyInstance {
   });
   registerRepositories(app, context);
   registerNodes(app, context);
+  registerAtRisk(app, context);
+  registerRepairJobs(app, context);
+  registerVerifications(app, context);
+  registerFindings(app, context);
+  registerTransactions(app, context);
+  registerDataLosses(app, context);
   registerHealth(app, context);
   registerInternal(app, context);
   return app;
@@ -70,7 +82,8 @@ export function makeServer(context: ControllerContext): FastifyInstance {
 
 async function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const fault = translate(error);
-  if (fault.code === 'internal') request.log.error({ err: error }, 'unexpected error');
+  if (hasLeft(error, reply)) request.log.info({ method: request.method, url: request.url.slice(0, 500) }, 'the client left');
+  else if (fault.code === 'internal') request.log.error({ err: error }, 'unexpected error');
   else request.log.info({ code: fault.code, fields: fault.fields, method: request.method, url: request.url.slice(0, 500) }, 'refused');
   if (fault.retry && fault.status === 503) void reply.header('retry-after', '1');
   if (fault.code === 'method_not_allowed') void reply.header('allow', String(fault.fields['allowed'] ?? ''));
@@ -79,6 +92,11 @@ async function answerError(error: FastifyError, request: FastifyRequest, reply: 
   // git shows a text/plain body to its user, line by line.
   if (isGit(request)) await reply.type('text/plain; charset=utf-8').send(`${explain(fault)}\n`);
   else await reply.send(fault.toJSON());
+}
+
+/** Work was broken off because nobody waits for its answer any more: no fault of this program. */
+function hasLeft(error: FastifyError, reply: FastifyReply): boolean {
+  return error.name === 'AbortError' && reply.raw.destroyed;
 }
 
 function isGit(request: FastifyRequest): boolean {
@@ -102,6 +120,13 @@ function translate(error: FastifyError): TrivetError {
   if ((error as unknown) instanceof TrivetError) return error as unknown as TrivetError;
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new TrivetError('body_too_large', { limit: MAX_JSON_BYTES });
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new TrivetError('wrong_content_type', { expected: 'application/json' });
-  if (error.validation !== undefined || (error.statusCode !== undefined && error.statusCode < 500)) return new TrivetError('bad_request', { problem: error.message });
+  if (error.validation !== undefined || (error.statusCode !== undefined && error.statusCode < 500)) return new TrivetError('bad_request', { problem: problemOf(error) });
   return asTrivetError(error);
+}
+
+/** What the validator says, and what it leaves out of its text: the values that would do, the property that wouldn't. */
+function problemOf(error: FastifyError): string {
+  const { allowedValues, additionalProperty } = error.validation?.[0]?.params ?? {};
+  if (Array.isArray(allowedValues)) return `${error.message}: ${allowedValues.join(', ')}`;
+  return additionalProperty === undefined ? error.message : `${error.message}: ${String(additionalProperty)}`;
 }

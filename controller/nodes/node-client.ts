@@ -5,20 +5,30 @@ import Type from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
 import { ERRORS, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import {
-  GENERATION_HEADER, NodeStatus, PrepareAnswer, REQUEST_ID_HEADER, ReplicaPosition, VoteAnswer,
-  type AbortRequest, type CreateReplicaRequest, type PrepareRequest, type RepairRequest,
+  GENERATION_HEADER, NodeStatus, PrepareAnswer, PromiseListing, RefsSnapshot, RepairAnswer, RepairProgress, REQUEST_ID_HEADER,
+  ReplicaListing, ReplicaPosition, VerifyAnswer, VoteAnswer,
+  type AbortRequest, type AdoptRequest, type CommitRequest, type CreateReplicaRequest, type PrepareRequest, type RepairRequest,
 } from '@trivet/proto/messages.ts';
 
 /** Connections to one node at once; more requests than that wait for one to come free. */
 const MAX_CONNECTIONS = 256;
-const STATUS_DEADLINE_MS = 2_000;
-const REPAIR_DEADLINE_MS = 6 * 3_600_000;
+const STATUS_DEADLINE_MS = 1_000;
+/** A round of a repair or a full verification of a large repository takes its time. */
+const LONG_DEADLINE_MS = 6 * 3_600_000;
 const SMALL_DEADLINE_MS = 10_000;
+/** A list of 100,000 replicas, or of as many refs. */
+const LIST_DEADLINE_MS = 60_000;
 
 const voteAnswer = Compile(VoteAnswer);
 const prepareAnswer = Compile(PrepareAnswer);
 const position = Compile(ReplicaPosition);
 const nodeStatus = Compile(NodeStatus);
+const repairAnswer = Compile(RepairAnswer);
+const repairProgress = Compile(RepairProgress);
+const verifyAnswer = Compile(VerifyAnswer);
+const replicaListing = Compile(ReplicaListing);
+const promiseListing = Compile(PromiseListing);
+const refsSnapshot = Compile(RefsSnapshot);
 const nothing = Compile(Type.Object({}));
 
 /** The agent all clients of a controller share: keeps connections to every node open. */
@@ -59,8 +69,8 @@ export class NodeClient {
     return this.#call('POST', `/repositories/${repository}/prepare`, prepareAnswer, { json: message, deadlineMs });
   }
 
-  commit(repository: string, batch: string, deadlineMs: number): Promise<ReplicaPosition> {
-    return this.#call('POST', `/repositories/${repository}/commit`, position, { json: { batch }, deadlineMs });
+  commit(repository: string, message: CommitRequest, deadlineMs: number): Promise<ReplicaPosition> {
+    return this.#call('POST', `/repositories/${repository}/commit`, position, { json: message, deadlineMs });
   }
 
   async abort(repository: string, message: AbortRequest): Promise<void> {
@@ -75,8 +85,57 @@ export class NodeClient {
     await this.#call('DELETE', `/repositories/${repository}`, nothing, { deadlineMs: SMALL_DEADLINE_MS });
   }
 
-  repair(repository: string, message: RepairRequest, signal: AbortSignal): Promise<ReplicaPosition> {
-    return this.#call('POST', `/repositories/${repository}/repair`, position, { json: message, deadlineMs: REPAIR_DEADLINE_MS, signal });
+  /** One round of a repair. */
+  repair(repository: string, message: RepairRequest, signal: AbortSignal): Promise<RepairAnswer> {
+    return this.#call('POST', `/repositories/${repository}/repair`, repairAnswer, { json: message, deadlineMs: LONG_DEADLINE_MS, signal });
+  }
+
+  /** Throws not_found when no round runs. */
+  repairProgress(repository: string): Promise<RepairProgress> {
+    return this.#call('GET', `/repositories/${repository}/repair`, repairProgress, { deadlineMs: SMALL_DEADLINE_MS });
+  }
+
+  /** The replica was admitted: what this job's repair has set aside may go; without a job, what all have. */
+  async discardRepaired(repository: string, job?: string): Promise<void> {
+    await this.#call('DELETE', `/repositories/${repository}/repair${job === undefined ? '' : `?job=${job}`}`, nothing, { deadlineMs: SMALL_DEADLINE_MS });
+  }
+
+  /** Throws replica_missing, refs_unreadable. */
+  verify(repository: string, full: boolean, signal?: AbortSignal): Promise<VerifyAnswer> {
+    return this.#call('POST', `/repositories/${repository}/verify`, verifyAnswer, {
+      json: { full }, deadlineMs: full ? LONG_DEADLINE_MS : LIST_DEADLINE_MS, signal,
+    });
+  }
+
+  async replicas(): Promise<string[]> {
+    return (await this.#call('GET', '/repositories', replicaListing, { deadlineMs: LIST_DEADLINE_MS })).replicas;
+  }
+
+  async promises(): Promise<PromiseListing['promises']> {
+    return (await this.#call('GET', '/promises', promiseListing, { deadlineMs: SMALL_DEADLINE_MS })).promises;
+  }
+
+  refs(repository: string): Promise<RefsSnapshot> {
+    return this.#call('GET', `/repositories/${repository}/refs`, refsSnapshot, { deadlineMs: LIST_DEADLINE_MS });
+  }
+
+  /** Gives the refs that a replica has a higher generation: for accept-data-loss alone. */
+  adopt(repository: string, message: AdoptRequest): Promise<ReplicaPosition> {
+    return this.#call('POST', `/repositories/${repository}/adopt`, position, { json: message, deadlineMs: SMALL_DEADLINE_MS });
+  }
+
+  /**
+   * An open request that lasts as long as this process and the node's.
+   * @param controller names this process
+   * @returns when it has ended, whoever ended it
+   */
+  async lifeline(controller: string, signal: AbortSignal): Promise<void> {
+    const response = await this.#send({
+      method: 'GET', path: `/lifeline?controller=${controller}`, headers: { authorization: this.#authorization },
+      headersTimeout: STATUS_DEADLINE_MS, bodyTimeout: 0, signal,
+    });
+    if (response.statusCode !== 200) throw await refusal(response, this.node);
+    await response.body.dump().catch(() => {});
   }
 
   status(): Promise<NodeStatus> {

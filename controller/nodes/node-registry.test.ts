@@ -47,6 +47,25 @@ test('a suspected node is not used until its next good heartbeat', async (t) => 
   t.deepEqual(changes, ['a healthy', 'a phase_timeout', 'a healthy']);
 });
 
+test('a node that can not promise is still read from', async (t) => {
+  const { registry, heartbeats } = await registryOf(['a']);
+  await registry.poll();
+  t.truthy(registry.writable('a'));
+  heartbeats.set('a', async (node) => ({ ...status(node), writable: false }));
+  await registry.poll();
+  t.truthy(registry.usable('a'));
+  t.is(registry.writable('a'), undefined);
+});
+
+test('a suspected node is asked how it is at once, and used again when it answers', async (t) => {
+  const { registry, changes } = await registryOf(['a']);
+  await registry.poll();
+  registry.suspect('a', 'phase_timeout');
+  await new Promise((resolve) => { setImmediate(resolve); });
+  t.truthy(registry.usable('a'));
+  t.deepEqual(changes, ['a healthy', 'a phase_timeout', 'a healthy']);
+});
+
 test('a node that finished its handshake is used at once, without waiting for a heartbeat', async (t) => {
   const { registry } = await registryOf(['a']);
   registry.trust('a');
@@ -112,7 +131,7 @@ async function registryOf(ids: readonly string[]) {
 
 function status(node: string): NodeStatus {
   return {
-    node, boot: '0'.repeat(32), ready: true, loadAverage: 0, diskFreeBytes: 1, diskTotalBytes: 2,
+    node, boot: '0'.repeat(32), ready: true, writable: true, loadAverage: 0, diskFreeBytes: 1, diskTotalBytes: 2,
     gitProcesses: 0, replicas: 0, promises: 0,
   };
 }

@@ -15,9 +15,13 @@ export interface KnownNode {
   healthy: boolean;
   /** Why it isn't healthy: an error code. */
   trouble: string | undefined;
+  /** When it became healthy or unhealthy, as far as this controller saw. */
+  healthChangedAt: Date;
   status: NodeStatus | undefined;
   /** Requests of this controller under way. */
   inFlight: number;
+  /** Average time a heartbeat takes, milliseconds. */
+  heartbeatMs: number;
   /** Average time until a read begins to be answered, milliseconds. */
   latencyMs: number;
   /** Falls towards 0 with every success, rises towards 1 with every failure. */
@@ -65,6 +69,18 @@ export class NodeRegistry {
     return node !== undefined && node.healthy && !node.cordoned ? node : undefined;
   }
 
+  /** The ids of the nodes that can be used, and of those that can't. */
+  get byUse(): { usable: string[]; unusable: string[] } {
+    const ids = (usable: boolean) => this.all.filter(({ id }) => (this.usable(id) !== undefined) === usable).map(({ id }) => id);
+    return { usable: ids(true), unusable: ids(false) };
+  }
+
+  /** A node that can also promise: one whose disk takes no more still answers reads. */
+  writable(id: string): KnownNode | undefined {
+    const node = this.usable(id);
+    return node?.status?.writable === false ? undefined : node;
+  }
+
   /** Takes over what SQL says. */
   async refresh(): Promise<void> {
     const listed = await this.#directory.list();
@@ -79,15 +95,7 @@ export class NodeRegistry {
 
   /** Asks every node for its heartbeat. */
   async poll(): Promise<void> {
-    await Promise.all(this.all.map(async (node) => {
-      try {
-        const status = await node.client.status();
-        node.status = status;
-        this.#setHealth(node, status.ready && status.node === node.id, status.node === node.id ? 'node_starting' : 'internal');
-      } catch (error) {
-        this.#setHealth(node, false, asTrivetError(error).code);
-      }
-    }));
+    await Promise.all(this.all.map((node) => this.#ask(node)));
   }
 
   /** A node has just finished its restart handshake. */
@@ -96,24 +104,41 @@ export class NodeRegistry {
     if (node !== undefined) this.#setHealth(node, true, undefined);
   }
 
-  /** A request to a node went wrong in a way that says something about the node. */
+  /**
+   * A request to a node went wrong in a way that says something about the node. It is asked how it is at once: one that
+   * was only late must not be missing in every push until its next heartbeat.
+   */
   suspect(id: string, code: string): void {
     const node = this.#nodes.get(id);
     if (node === undefined) return;
-    node.errorRate = node.errorRate * AVERAGE_WEIGHT + (1 - AVERAGE_WEIGHT);
+    node.errorRate = average(node.errorRate, 1);
+    const wasHealthy = node.healthy;
     this.#setHealth(node, false, code);
+    if (wasHealthy) void this.#ask(node);
   }
 
   /** A read from this node began to be answered after so many milliseconds. */
   succeeded(node: KnownNode, tookMs: number): void {
-    node.latencyMs = node.latencyMs * AVERAGE_WEIGHT + tookMs * (1 - AVERAGE_WEIGHT);
-    node.errorRate *= AVERAGE_WEIGHT;
+    node.latencyMs = average(node.latencyMs, tookMs);
+    node.errorRate = average(node.errorRate, 0);
+  }
+
+  async #ask(node: KnownNode): Promise<void> {
+    const askedAt = performance.now();
+    try {
+      const status = await node.client.status();
+      node.status = status;
+      node.heartbeatMs = average(node.heartbeatMs, performance.now() - askedAt);
+      this.#setHealth(node, status.ready && status.node === node.id, status.node === node.id ? 'node_starting' : 'internal');
+    } catch (error) {
+      this.#setHealth(node, false, asTrivetError(error).code);
+    }
   }
 
   #add(id: string, url: string): void {
     this.#nodes.set(id, {
-      id, client: this.#makeClient(id, url), cordoned: false, healthy: false, trouble: 'node_starting',
-      status: undefined, inFlight: 0, latencyMs: 1, errorRate: 0,
+      id, client: this.#makeClient(id, url), cordoned: false, healthy: false, trouble: 'node_starting', healthChangedAt: new Date(),
+      status: undefined, inFlight: 0, heartbeatMs: 1, latencyMs: 1, errorRate: 0,
     });
   }
 
@@ -121,6 +146,11 @@ export class NodeRegistry {
     const changed = node.healthy !== healthy;
     node.healthy = healthy;
     node.trouble = healthy ? undefined : trouble;
+    if (changed) node.healthChangedAt = new Date();
     if (changed) this.#events.healthChanged(node);
   }
+}
+
+function average(before: number, measured: number): number {
+  return before * AVERAGE_WEIGHT + measured * (1 - AVERAGE_WEIGHT);
 }

@@ -1,18 +1,44 @@
 import PQueue from 'p-queue';
+import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError } from '@trivet/proto/errors.ts';
-import type { Events } from '../events.ts';
-import type { NodeRegistry } from '../nodes/node-registry.ts';
-import type { RepairJobs } from '../store/jobs.ts';
+import type { RepairProgress } from '@trivet/proto/messages.ts';
+import type { JobProgress, RepairJobs } from '../store/jobs.ts';
 import type { RepairJob } from '../store/rows.ts';
-import type { Repair } from './repair.ts';
+import type { Repair, RepairResult } from './repair.ts';
 
-const LEASE_MS = 30_000;
-const RENEW_MS = 10_000;
+/** What reconcile needs to know of nodes. */
+export interface RepairTargets {
+  /** The ids of the nodes that can be used now. */
+  usable(): string[];
+  /** How far the round is that runs on a node; undefined when none does. */
+  progress(repository: string, node: string): Promise<RepairProgress | undefined>;
+}
+
+/** One function for the metric and the log of every repair. */
+export interface RepairEvents {
+  repaired(job: RepairJob, result: RepairResult, tookMs: number): void;
+  repairFailed(job: RepairJob, code: string, fields: Readonly<Record<string, unknown>>): void;
+}
+
+export interface ReconcileOptions {
+  /** Names this controller in claims. */
+  holder: string;
+  /** Repairs that this controller runs at once, in all and on each node. */
+  concurrency: number;
+  perNode: number;
+  leaseMs: number;
+}
+
+/** A lease is extended, and progress written down, so many times in its duration. */
+const REPORTS_PER_LEASE = 15;
 /** Pause before a job is tried again: doubles with each attempt. */
 const RETRY_MS = 500;
 const MAX_RETRY_MS = 60_000;
+/** What passes by itself and says nothing about the repair: a node that has just started, a promise about to end. */
+const PASSING = new Set(['node_starting', 'replica_busy']);
+const PASSING_RETRY_MS = 200;
 /** Jobs opened by one sweep at most. */
-const SWEEP_LIMIT = 100;
+const SWEEP_LIMIT = 1_000;
 
 /**
  * Claims repair jobs and runs them, a few at a time. A job is a row with a lease: if this controller dies, another
@@ -21,23 +47,27 @@ const SWEEP_LIMIT = 100;
 export class Reconcile {
   readonly #jobs: RepairJobs;
   readonly #repair: Repair;
-  readonly #nodes: NodeRegistry;
-  readonly #events: Events;
-  readonly #holder: string;
+  readonly #targets: RepairTargets;
+  readonly #events: RepairEvents;
+  readonly #clock: Clock;
+  readonly #options: ReconcileOptions;
   readonly #queue: PQueue;
   readonly #stop = new AbortController();
+  /** Repairs of this controller that run, for each node. */
+  readonly #running = new Map<string, number>();
   #looking = false;
   #again = false;
 
   constructor(input: {
-    jobs: RepairJobs; repair: Repair; nodes: NodeRegistry; events: Events; holder: string; concurrency: number;
+    jobs: RepairJobs; repair: Repair; targets: RepairTargets; events: RepairEvents; clock: Clock; options: ReconcileOptions;
   }) {
     this.#jobs = input.jobs;
     this.#repair = input.repair;
-    this.#nodes = input.nodes;
+    this.#targets = input.targets;
     this.#events = input.events;
-    this.#holder = input.holder;
-    this.#queue = new PQueue({ concurrency: input.concurrency });
+    this.#clock = input.clock;
+    this.#options = input.options;
+    this.#queue = new PQueue({ concurrency: input.options.concurrency });
   }
 
   /** Looks for due jobs now. Called by a timer, and whenever something suggests that there are some. */
@@ -70,40 +100,73 @@ export class Reconcile {
   }
 
   async #claim(): Promise<void> {
-    const free = this.#queue.concurrency - this.#queue.pending - this.#queue.size;
-    if (free <= 0 || this.#stop.signal.aborted) return;
-    for (const job of await this.#jobs.claim({ holder: this.#holder, leaseMs: LEASE_MS, limit: free })) {
-      void this.#queue.add(() => this.#run(job)).finally(() => this.poke());
+    let free = this.#queue.concurrency - this.#queue.pending - this.#queue.size;
+    while (free > 0 && !this.#stop.signal.aborted) {
+      // One at a time: each may fill its node's share.
+      const nodes = this.#targets.usable().filter((node) => (this.#running.get(node) ?? 0) < this.#options.perNode);
+      const { holder, leaseMs } = this.#options;
+      const [job] = await this.#jobs.claim({ holder, leaseMs, nodes, limit: 1 });
+      if (job === undefined) return;
+      this.#count(job.node, 1);
+      void this.#queue.add(() => this.#run(job)).finally(() => {
+        this.#count(job.node, -1);
+        this.poke();
+      });
+      free -= 1;
     }
   }
 
   async #run(job: RepairJob): Promise<void> {
-    const startedAt = performance.now();
+    const startedAt = this.#clock.elapsed();
     const cancel = new AbortController();
     const stop = () => cancel.abort();
     this.#stop.signal.addEventListener('abort', stop);
-    const renewal = setInterval(() => {
-      // A lease that is lost means that somebody else has the job.
-      void this.#jobs.renew(job, LEASE_MS).then((held) => { if (!held) stop(); }, () => {});
-    }, RENEW_MS);
+    if (this.#stop.signal.aborted) stop();
+    let cancelReports = () => {};
+    const planReport = () => {
+      cancelReports = this.#clock.after(this.#options.leaseMs / REPORTS_PER_LEASE, () => {
+        planReport();
+        void this.#report(job, stop);
+      });
+    };
+    planReport();
     try {
-      if (this.#nodes.usable(job.node) === undefined) throw new Unusable();
-      await this.#repair.run(job, cancel.signal);
-      await this.#jobs.finish(job);
-      this.#events.repaired(job.repository, job.node, job.reason, performance.now() - startedAt);
+      const result = await this.#repair.run(job, cancel.signal);
+      this.#events.repaired(job, result, this.#clock.elapsed() - startedAt);
+      // Whoever waited for a source, or for its turn to try again, has one more now.
+      await this.#jobs.wake({ repository: job.repository }).catch(() => {});
     } catch (error) {
-      const fault = asTrivetError(error);
-      const code = error instanceof Unusable ? 'node_unreachable' : fault.code;
-      // A node that is down isn't a failed repair, and is looked at again soon.
-      const pauseMs = error instanceof Unusable ? RETRY_MS : Math.min(RETRY_MS * 2 ** Math.min(job.attempt, 20), MAX_RETRY_MS);
-      await this.#jobs.fail(job, code, pauseMs).catch(() => {});
-      if (!(error instanceof Unusable)) this.#events.repairFailed(job.repository, job.node, job.reason, code, fault.fields);
+      const { code, fields } = asTrivetError(error);
+      const counts = !PASSING.has(code);
+      const pauseMs = counts ? Math.min(RETRY_MS * 2 ** Math.min(job.attempt - 1, 20), MAX_RETRY_MS) : PASSING_RETRY_MS;
+      await this.#jobs.fail(job, describe(code, fields), pauseMs, counts).catch(() => {});
+      this.#events.repairFailed(job, code, fields);
     } finally {
-      clearInterval(renewal);
+      cancelReports();
       this.#stop.signal.removeEventListener('abort', stop);
     }
   }
+
+  /** @param stop called when the lease is lost: somebody else has the job */
+  async #report(job: RepairJob, stop: () => void): Promise<void> {
+    const progress = await this.#targets.progress(job.repository, job.node).catch(() => undefined);
+    // A store that doesn't answer takes no lease away; should it be lost meanwhile, the fence keeps us out.
+    const held = await this.#jobs.report(job, progress?.job === job.id ? toProgress(progress) : {}, this.#options.leaseMs).catch(() => true);
+    if (!held) stop();
+  }
+
+  #count(node: string, difference: number): void {
+    const count = (this.#running.get(node) ?? 0) + difference;
+    if (count === 0) this.#running.delete(node);
+    else this.#running.set(node, count);
+  }
 }
 
-/** The target can't be reached at the moment. */
-class Unusable extends Error {}
+function toProgress({ objects, totalObjects, bytes, totalBytes }: RepairProgress): JobProgress {
+  return { objects, totalObjects, bytes, totalBytes };
+}
+
+/** The code, and what a person needs to know beside it. */
+function describe(code: string, fields: Readonly<Record<string, unknown>>): string {
+  return Object.keys(fields).length === 0 ? code : `${code} ${JSON.stringify(fields)}`;
+}

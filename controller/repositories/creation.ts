@@ -4,7 +4,6 @@ import type { Policy } from '@trivet/proto/messages.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import { headValue, RefsDigest } from '@trivet/proto/refs-digest.ts';
 import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
-import type { Replicas } from '../store/replicas.ts';
 import type { Repositories } from '../store/repositories.ts';
 import type { Route } from '../store/rows.ts';
 import { quorumOf } from '../transaction/quorum.ts';
@@ -24,12 +23,10 @@ export interface NewRepository {
  */
 export class Creation {
   readonly #repositories: Repositories;
-  readonly #replicas: Replicas;
   readonly #nodes: NodeRegistry;
 
-  constructor(repositories: Repositories, replicas: Replicas, nodes: NodeRegistry) {
+  constructor(repositories: Repositories, nodes: NodeRegistry) {
     this.#repositories = repositories;
-    this.#replicas = replicas;
     this.#nodes = nodes;
   }
 
@@ -41,18 +38,24 @@ export class Creation {
     const created = await Promise.allSettled(chosen.map((node) => (
       node.client.createReplica(id, { objectFormat: input.objectFormat, head: input.defaultBranch }))));
     const missing = chosen.filter((_, i) => created[i]!.status === 'rejected');
+    if (chosen.length - missing.length < quorumOf(input.replicationFactor)) {
+      this.#removeReplicas(id, chosen);
+      const reasons = created.flatMap((result, i) => (result.status === 'rejected' ? [[chosen[i]!.id, asTrivetError(result.reason).code]] : []));
+      throw new TrivetError('not_enough_nodes', { needed: quorumOf(input.replicationFactor), failed: Object.fromEntries(reasons) });
+    }
+    await this.#record(id, input, chosen, missing);
+    const route = await this.#repositories.routeById(id);
+    if (route === undefined) throw new TrivetError('repository_not_found', { repository: input.name });
+    return route;
+  }
+
+  /** From the first word to SQL on, nothing is removed that SQL may have recorded after all. */
+  async #record(id: string, input: NewRepository, chosen: readonly KnownNode[], missing: readonly KnownNode[]): Promise<void> {
+    const digest = new RefsDigest().toggle('HEAD', headValue(input.defaultBranch)).hex;
+    const ids = (nodes: readonly KnownNode[]) => nodes.map((node) => node.id);
     try {
-      if (chosen.length - missing.length < quorumOf(input.replicationFactor)) {
-        const reasons = created.flatMap((result, i) => (result.status === 'rejected' ? [[chosen[i]!.id, asTrivetError(result.reason).code]] : []));
-        throw new TrivetError('not_enough_nodes', { needed: quorumOf(input.replicationFactor), failed: Object.fromEntries(reasons) });
-      }
-      const digest = new RefsDigest().toggle('HEAD', headValue(input.defaultBranch)).hex;
-      const route = await this.#repositories.create({ id, ...input, digest, nodes: chosen.map((node) => node.id) });
-      if (missing.length === 0) return route;
-      await this.#replicas.mark(id, missing.map((node) => node.id), 'missing', 'could not be created');
-      return await this.#repositories.routeById(id) ?? route;
+      await this.#repositories.create({ id, ...input, digest, nodes: ids(chosen), missing: ids(missing) });
     } catch (error) {
-      // Unless SQL took it after all, nothing points at these.
       if (!(error instanceof TrivetError && error.code === 'outcome_unknown')) this.#removeReplicas(id, chosen);
       throw error;
     }

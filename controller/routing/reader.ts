@@ -1,8 +1,10 @@
 import { cpus } from 'node:os';
+import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { Route } from '../store/rows.ts';
 import type { NodeRead } from '../nodes/node-client.ts';
 import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
+import type { Silences } from '../nodes/silence.ts';
 import { rank, type Candidate, type Reason } from './choose.ts';
 
 export interface ReadRequest {
@@ -25,17 +27,22 @@ const CORES = cpus().length;
 
 /**
  * Answers a read from a replica that holds at least the generation SQL names, the healthiest first. Until a node has
- * begun to answer, another one can be asked without the client noticing; after that a failure breaks the connection.
+ * begun to answer, another one can be asked without the client noticing, which happens when it fails, takes too long, or
+ * is silent while others are not; after that a failure breaks the connection.
  */
 export class Reader {
   readonly #nodes: NodeRegistry;
+  readonly #silence: Silences;
   readonly #events: ReadEvents;
+  readonly #clock: Clock;
   readonly #deadlineMs: number;
   #turn = 0;
 
-  constructor(nodes: NodeRegistry, events: ReadEvents, deadlineMs: number) {
+  constructor(nodes: NodeRegistry, silence: Silences, events: ReadEvents, clock: Clock, deadlineMs: number) {
     this.#nodes = nodes;
+    this.#silence = silence;
     this.#events = events;
+    this.#clock = clock;
     this.#deadlineMs = deadlineMs;
   }
 
@@ -46,12 +53,17 @@ export class Reader {
   async read(request: ReadRequest): Promise<NodeRead> {
     const { repository } = request.route;
     const candidates = this.#candidates(request.route);
-    const { order, reason } = rank(candidates.map(describe), this.#turn++);
+    const { order, reason } = rank(candidates.heard.map(describe), this.#turn++);
+    order.push(...candidates.silent.map((node) => node.id));
     const tried: Record<string, string> = {};
     for (const [i, id] of order.entries()) {
       const node = this.#nodes.get(id)!;
       const why: Reason = i === 0 ? reason : 'failover';
-      const startedAt = performance.now();
+      const startedAt = this.#clock.elapsed();
+      const attempt = new AbortController();
+      // Only where somebody is left who isn't silent.
+      const others = order.slice(i + 1).some((other) => !this.#silence.has(other));
+      const endLate = others ? this.#silence.late(() => [id], () => attempt.abort(new TrivetError('phase_timeout', { node: id }))) : () => {};
       node.inFlight += 1;
       try {
         const answer = await node.client.read({
@@ -62,30 +74,36 @@ export class Reader {
           type: request.type,
           requestId: request.requestId,
           deadlineMs: this.#deadlineMs,
-          signal: request.signal,
+          signal: AbortSignal.any([request.signal, attempt.signal]),
         });
-        this.#nodes.succeeded(node, performance.now() - startedAt);
+        endLate();
+        this.#nodes.succeeded(node, this.#clock.elapsed() - startedAt);
         this.#events.asked(id, why, 'ok', undefined, request.requestId);
         answer.body.once('close', () => { node.inFlight -= 1; });
         return answer;
       } catch (error) {
+        endLate();
         node.inFlight -= 1;
         request.signal.throwIfAborted();
         const fault = asTrivetError(error);
         this.#events.asked(id, why, 'failed', fault.code, request.requestId);
         // The client's own mistake would be the same everywhere.
         if (fault.status >= 400 && fault.status < 500 && !fault.retry && fault.code !== 'replica_missing') throw fault;
-        if (fault.code === 'node_unreachable' || fault.code === 'phase_timeout') this.#nodes.suspect(id, fault.code);
+        const late = fault.code === 'phase_timeout' && !attempt.signal.aborted;
+        if (fault.code === 'node_unreachable' || late) this.#nodes.suspect(id, fault.code);
         tried[id] = fault.code;
       }
     }
     throw new TrivetError('no_current_replica', { repository: repository.name, tried, replicas: states(request.route) });
   }
 
-  #candidates(route: Route): KnownNode[] {
-    return route.replicas.filter((replica) => replica.state === 'current')
+  /** Silent ones are the last resort. */
+  #candidates(route: Route): { heard: KnownNode[]; silent: KnownNode[] } {
+    const usable = route.replicas.filter((replica) => replica.state === 'current')
       .map((replica) => this.#nodes.usable(replica.node))
       .filter((node) => node !== undefined);
+    const silent = usable.filter((node) => this.#silence.has(node.id));
+    return { heard: usable.filter((node) => !silent.includes(node)), silent };
   }
 }
 

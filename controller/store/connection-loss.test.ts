@@ -7,7 +7,7 @@ import { attempt } from './failure.ts';
 import { RepairJobs } from './jobs.ts';
 import { Nodes } from './nodes.ts';
 import { Repositories } from './repositories.ts';
-import { mariadbPid, mariadbTest, seed, sqliteTest, step, storeTest } from './stores-under-test.ts';
+import { digestOf, mariadbPid, mariadbTest, seed, sqliteTest, step, storeTest } from './stores-under-test.ts';
 
 /** As the client says it: behind the byte for a query. READ COMMITTED is not meant. */
 const COMMIT = '\x03COMMIT';
@@ -20,7 +20,7 @@ function allWays(db: Database, repository: string): [string, () => Promise<unkno
     ['a read by Prisma', () => new Nodes(db).list()],
     ['a write by Prisma', () => new Nodes(db).setState('n1', 'active')],
     ['a SQL transaction by Prisma', () => seed(db, newId())],
-    ['a claim', () => new RepairJobs(db).claim({ holder: 'c1', leaseMs: 0, limit: 1 })],
+    ['a claim', () => new RepairJobs(db).claim({ holder: 'c1', leaseMs: 0, nodes: ['n1'], limit: 1 })],
     ['a decision to abort', () => new Decisions(db, 'c1').settle({
       repository, batch: newId(), transactions: [newId()],
     })],
@@ -62,7 +62,7 @@ for (const [where, code, outcome] of [
     const decision = step(repository, 0);
     await t.throwsAsync(new Decisions(db, 'c1').commit(decision), { code });
     t.is(await new Decisions(direct, 'c2').outcome(decision.transactions), outcome);
-    t.is(await new Decisions(direct, 'c2').settle(decision), 'abort');
+    t.deepEqual(await new Decisions(direct, 'c2').settle(decision), { outcome: 'abort' });
     await db.close();
   });
 }
@@ -76,10 +76,23 @@ for (const fate of ['cut', 'silent'] as const) {
     const db = await openDatabase(cut.url, { deadlineMs: 500 });
     const decision = step(repository, 0);
     await t.throwsAsync(new Decisions(db, 'c1').commit(decision), { code: 'outcome_unknown' });
-    t.is(await new Decisions(direct, 'c2').settle(decision), 'commit');
+    t.deepEqual(await new Decisions(direct, 'c2').settle(decision), { outcome: 'commit', after: { generation: 1, digest: digestOf(1) } });
     await db.close();
   });
 }
+
+mariadbTest('a repository whose COMMIT was not answered may be there, and nobody is told that it is not', async (t, store) => {
+  const cut = await startCut(store.url, COMMIT, 'after');
+  t.teardown(() => cut.close());
+  const direct = await store.open();
+  await seed(direct);
+  const db = await openDatabase(cut.url);
+  const id = newId();
+  const input = { id, name: 'x', objectFormat: 'sha1' as const, defaultBranch: 'refs/heads/main', replicationFactor: 1, digest: digestOf(0), nodes: ['n1'] };
+  await t.throwsAsync(new Repositories(db).create(input), { code: 'outcome_unknown' });
+  t.is((await new Repositories(direct).routeById(id))!.replicas.length, 1);
+  await db.close();
+});
 
 storeTest('a defect of the program is no outage', async (t, store) => {
   const db = await store.open();

@@ -1,6 +1,6 @@
 import { newId } from '@trivet/proto/id.ts';
 import type { Database } from './database.ts';
-import { Decisions } from './decisions.ts';
+import { Decisions, type Settled } from './decisions.ts';
 import { Outbox } from './outbox.ts';
 import { RepairJobs } from './jobs.ts';
 import { Replicas } from './replicas.ts';
@@ -28,8 +28,10 @@ storeTest('a commit moves the repository and its promising replicas, and tells t
   t.is(await decisions.outcome(decision.transactions), 'commit');
   const [event] = await new Outbox(db).after(0, 10);
   t.like(event, { repository: repository.id, kind: 'push', payload: events[0]!.payload });
-  t.deepEqual(await new RepairJobs(db).list(), []);
+  t.deepEqual(await new RepairJobs(db).page({ state: 'open', limit: 100 }), []);
 });
+
+const CLAIM = { holder: 'c1', leaseMs: 600_000, nodes: ['n3'], limit: 1 };
 
 storeTest('a replica that missed a commit is outdated and has one repair job', async (t, store) => {
   const db = await store.open();
@@ -38,8 +40,8 @@ storeTest('a replica that missed a commit is outdated and has one repair job', a
   await decisions.commit(step(repository, 0, ['n1', 'n2']));
   await decisions.commit(step(repository, 1, ['n1', 'n2']));
   t.deepEqual(await statesOf(db, repository.id), ['n1 current 2', 'n2 current 2', 'n3 outdated 0']);
-  const jobs = await new RepairJobs(db).list();
-  t.deepEqual(jobs.map(({ node, reason }) => [node, reason]), [['n3', 'missed a commit']]);
+  const jobs = await new RepairJobs(db).page({ state: 'open', limit: 100 });
+  t.deepEqual(jobs.map(({ node, reason, detail }) => [node, reason, detail]), [['n3', 'outdated', 'missed a commit']]);
 });
 
 storeTest('a commit from another generation or another digest is refused and leaves nothing', async (t, store) => {
@@ -81,19 +83,20 @@ storeTest('a transaction that is decided already refuses its whole batch', async
   const repository = await seed(db);
   const decisions = new Decisions(db, 'c1');
   const decision = step(repository, 0);
-  t.is(await decisions.settle(decision), 'abort');
+  t.deepEqual(await decisions.settle(decision), { outcome: 'abort' });
   const late = { ...decision, transactions: [newId(), ...decision.transactions] };
   t.is(await decisions.commit(late), 'refused');
   t.is(await decisions.outcome([late.transactions[0]!]), undefined);
   t.is((await new Repositories(db).routeById(repository.id))!.repository.generation, 0);
 });
 
-for (const state of ['diverged', 'repairing', 'missing'] as const) {
+for (const state of ['diverged', 'corrupt', 'repairing', 'missing'] as const) {
   storeTest(`a promise doesn't make a ${state} replica current, nor count for the quorum`, async (t, store) => {
     const db = await store.open();
     const repository = await seed(db);
     const decisions = new Decisions(db, 'c1');
-    await new Replicas(db).mark(repository.id, ['n3'], state, 'a test');
+    await new Replicas(db).mark(repository.id, ['n3'], state === 'repairing' ? 'outdated' : state, 'a test');
+    if (state === 'repairing') await new RepairJobs(db).begin((await new RepairJobs(db).claim(CLAIM))[0]!);
     t.is(await decisions.commit(step(repository, 0, ['n1', 'n3'])), 'refused');
     t.is(await decisions.commit(step(repository, 0)), 'committed');
     t.deepEqual(await statesOf(db, repository.id), ['n1 current 1', 'n2 current 1', `n3 ${state} 0`]);
@@ -104,8 +107,12 @@ storeTest('a promise makes an outdated replica current again', async (t, store) 
   const db = await store.open();
   const repository = await seed(db);
   await new Replicas(db).mark(repository.id, ['n3'], 'outdated', 'slow');
+  const [job] = await new RepairJobs(db).claim(CLAIM);
   t.is(await new Decisions(db, 'c1').commit(step(repository, 0)), 'committed');
   t.deepEqual(await statesOf(db, repository.id), ['n1 current 1', 'n2 current 1', 'n3 current 1']);
+  // A repair that is at it already might bring what the source had before this commit.
+  t.is(await new RepairJobs(db).begin(job!), 'lost');
+  t.like(await new RepairJobs(db).get(job!.id), { state: 'done' });
 });
 
 storeTest('settling an unknown batch aborts it, again and again, and its commit comes too late', async (t, store) => {
@@ -113,7 +120,7 @@ storeTest('settling an unknown batch aborts it, again and again, and its commit 
   const repository = await seed(db);
   const decision = { ...step(repository, 0), transactions: [newId(), newId()] };
   const decisions = new Decisions(db, 'c1');
-  t.deepEqual(await Promise.all([1, 2, 3].map(() => decisions.settle(decision))), ['abort', 'abort', 'abort']);
+  t.deepEqual(await Promise.all([1, 2, 3].map(() => decisions.settle(decision))), Array(3).fill({ outcome: 'abort' }));
   t.is(await decisions.outcome(decision.transactions), 'abort');
   t.is(await decisions.commit(decision), 'refused');
 });
@@ -124,8 +131,8 @@ storeTest('settling a committed batch answers commit', async (t, store) => {
   const decision = { ...step(repository, 0), transactions: [newId(), newId()] };
   const decisions = new Decisions(db, 'c1');
   await decisions.commit(decision);
-  t.is(await decisions.settle(decision), 'commit');
-  t.is(await decisions.settle({ ...decision, transactions: decision.transactions.slice(1) }), 'commit');
+  t.deepEqual(await decisions.settle(decision), { outcome: 'commit', after: { generation: 1, digest: digestOf(1) } });
+  t.deepEqual(await decisions.settle({ ...decision, transactions: decision.transactions.slice(1) }), { outcome: 'commit', after: { generation: 1, digest: digestOf(1) } });
 });
 
 storeTest('a batch is aborted when one of its transactions was committed in another batch', async (t, store) => {
@@ -134,7 +141,7 @@ storeTest('a batch is aborted when one of its transactions was committed in anot
   const decisions = new Decisions(db, 'c1');
   const first = { ...step(repository, 0), transactions: [newId(), newId()] };
   await decisions.commit({ ...step(repository, 0), transactions: first.transactions.slice(0, 1) });
-  t.is(await decisions.settle(first), 'abort');
+  t.deepEqual(await decisions.settle(first), { outcome: 'abort' });
   t.is(await decisions.outcome(first.transactions), 'abort');
 });
 
@@ -150,8 +157,9 @@ storeTest('when settling races a commit, there is one outcome', async (t, store)
     const [committed, settled] = i % 3 === 0
       ? (await Promise.all(race.reverse().map((start) => start()))).reverse()
       : await Promise.all(race.map((start) => start()));
-    t.is(settled, committed === 'committed' ? 'commit' : 'abort');
-    t.is(await decisions.outcome(decision.transactions), settled as 'commit' | 'abort');
+    const { outcome } = settled as Settled;
+    t.is(outcome, committed === 'committed' ? 'commit' : 'abort');
+    t.is(await decisions.outcome(decision.transactions), outcome);
     if (committed === 'committed') generation++;
   }
 });
@@ -161,18 +169,18 @@ for (const [end, expected] of [['commits', 'commit'], ['rolls back', 'abort']] a
     const db = await store.open();
     const repository = await seed(db);
     const { batch, transactions } = step(repository, 0);
-    let settling: Promise<string> | undefined;
+    let settling: Promise<Settled> | undefined;
     const underWay = db.sql.transaction(async (statements) => {
       await statements.run(
-        `INSERT INTO transactions (id, batch, repository_id, outcome, generation, decided_by, decided_at)
-         VALUES (?, ?, ?, 'commit', 1, 'c2', ?)`, [transactions[0]!, batch, repository.id, new Date()],
+        `INSERT INTO transactions (id, batch, repository_id, outcome, generation, digest, decided_by, decided_at)
+         VALUES (?, ?, ?, 'commit', 1, ?, 'c2', ?)`, [transactions[0]!, batch, repository.id, digestOf(1), new Date()],
       );
       settling = new Decisions(db, 'c1').settle({ repository: repository.id, batch, transactions });
-      await untilBlocked(db, settling);
+      await untilBlocked(db, settling!);
       if (end === 'rolls back') throw new Error('rolled back by the test');
     });
     if (end === 'commits') await underWay;
     else await t.throwsAsync(underWay);
-    t.is(await settling, expected);
+    t.is((await settling)!.outcome, expected);
   });
 }

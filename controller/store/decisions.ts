@@ -1,8 +1,9 @@
+import { EMPTY_REFS_DIGEST } from '@trivet/proto/refs-digest.ts';
 import type { Database } from './database.ts';
 import { attempt, classify } from './failure.ts';
-import { openJobs } from './open-jobs.ts';
-import type { Outcome } from './rows.ts';
-import { placeholders, type Row, type Statements } from './sql.ts';
+import { closeJobs, openJobs } from './open-jobs.ts';
+import type { Decision, Outcome } from './rows.ts';
+import { placeholders, type Row, type Statements, toDate } from './sql.ts';
 
 export interface CommitDecision {
   repository: string;
@@ -17,6 +18,9 @@ export interface CommitDecision {
   /** What the world is told of afterwards. */
   events?: { kind: string; payload: object }[];
 }
+
+/** How a batch ended, and what its commit made of the repository. */
+export type Settled = { outcome: 'commit'; after: { generation: number; digest: string } } | { outcome: 'abort' };
 
 /**
  * The decisions: the only truth about a transaction. A transaction id enters the table once, with the outcome of
@@ -60,24 +64,25 @@ export class Decisions {
 
   /**
    * Decides a batch whose coordinator hasn't been heard of: abort, unless it is committed already.
-   * It returns `abort` only when this batch can never be committed: each of its transactions then has a durable
+   * It answers `abort` only when this batch can never be committed: each of its transactions then has a durable
    * decision other than the commit of this batch, and a slow coordinator fails on their unique keys.
    * Throws `store_unavailable` when neither is known; asking again does no harm.
    */
-  async settle(input: { repository: string; batch: string; transactions: string[] }): Promise<Outcome> {
+  async settle(input: { repository: string; batch: string; transactions: string[] }): Promise<Settled> {
     const { repository, batch, transactions } = input;
     if (transactions.length === 0) throw new TypeError('a batch has at least one transaction');
     return attempt(async () => {
       // A duplicate means that another decision was recorded meanwhile, so each round leaves fewer to insert.
       for (let round = 0; round <= transactions.length; round++) {
         const decided = await this.#read(this.#db.sql, transactions);
-        if (decided.some((row) => row['outcome'] === 'commit' && row['batch'] === batch)) return 'commit';
+        const committed = decided.find((row) => row['outcome'] === 'commit' && row['batch'] === batch);
+        if (committed !== undefined) return { outcome: 'commit', after: positionOf(committed) };
         const ids = new Set(decided.map((row) => row['id']));
         const open = transactions.filter((id) => !ids.has(id));
         try {
           const aborted = { repository, batch, transactions: open };
           if (open.length > 0) await this.#insert(this.#db.sql, aborted, 'abort', null);
-          return 'abort';
+          return { outcome: 'abort' };
         } catch (error) {
           if (classify(error) !== 'duplicate') throw error;
         }
@@ -97,6 +102,32 @@ export class Decisions {
     return decided.length === transactions.length ? 'commit' : undefined;
   }
 
+  /** Those of these transactions that have a decision already, and which. Decides nothing. */
+  async decided(transactions: string[]): Promise<Map<string, Outcome>> {
+    if (transactions.length === 0) return new Map();
+    const rows = await attempt(() => this.#read(this.#db.sql, transactions));
+    return new Map(rows.map((row) => [String(row['id']), row['outcome'] as Outcome]));
+  }
+
+  async get(id: string): Promise<Decision | undefined> {
+    const [row] = await attempt(() => this.#db.sql.all(`${DECISION} WHERE t.id = ?`, [id]));
+    return row && toDecision(row);
+  }
+
+  /** One page, the newest first. @param filter.after the last id of the page before */
+  async page(filter: { repository?: string; outcome?: Outcome; after?: string; limit: number }): Promise<Decision[]> {
+    const conditions: [string, string][] = [];
+    if (filter.repository !== undefined) conditions.push(['t.repository_id = ?', filter.repository]);
+    if (filter.outcome !== undefined) conditions.push(['t.outcome = ?', filter.outcome]);
+    // Ids begin with the time of their making.
+    if (filter.after !== undefined) conditions.push(['t.id < ?', filter.after]);
+    const where = conditions.length === 0 ? '' : `WHERE ${conditions.map(([sql]) => sql).join(' AND ')}`;
+    const rows = await attempt(() => this.#db.sql.all(
+      `${DECISION} ${where} ORDER BY t.id DESC LIMIT ?`, [...conditions.map(([, value]) => value), filter.limit],
+    ));
+    return rows.map(toDecision);
+  }
+
   async #commit(statements: Statements, decision: CommitDecision): Promise<void> {
     const { repository, before, after } = decision;
     // First of all, because it locks the repository's row: from here decisions on one repository go one by one.
@@ -106,7 +137,7 @@ export class Decisions {
       [after.generation, after.digest, after.head, repository, before.generation, before.digest],
     );
     if (moved === 0 || after.generation <= before.generation) throw new Refused();
-    await this.#insert(statements, decision, 'commit', after.generation);
+    await this.#insert(statements, decision, 'commit', after);
     await moveReplicas(statements, decision);
     await insertEvents(statements, decision);
   }
@@ -115,14 +146,14 @@ export class Decisions {
     statements: Statements,
     of: { repository: string; batch: string; transactions: string[] },
     outcome: Outcome,
-    generation: number | null,
+    after: { generation: number; digest: string } | null,
   ): Promise<void> {
     const now = new Date();
     // Sorted: two that insert the same ids in different orders would wait for each other.
     const rows = [...of.transactions].sort().map((id) => (
-      [id, of.batch, of.repository, outcome, generation, this.#controller, now]));
+      [id, of.batch, of.repository, outcome, after?.generation ?? null, after?.digest ?? null, this.#controller, now]));
     await statements.run(
-      `INSERT INTO transactions (id, batch, repository_id, outcome, generation, decided_by, decided_at)
+      `INSERT INTO transactions (id, batch, repository_id, outcome, generation, digest, decided_by, decided_at)
        VALUES ${rows.map((row) => `(${placeholders(row.length)})`).join(', ')}`,
       rows.flat(),
     );
@@ -130,10 +161,31 @@ export class Decisions {
 
   #read(statements: Statements, transactions: readonly string[]): Promise<Row[]> {
     return statements.all(
-      `SELECT id, batch, outcome FROM transactions WHERE id IN (${placeholders(transactions.length)})`,
+      `SELECT id, batch, outcome, generation, digest FROM transactions WHERE id IN (${placeholders(transactions.length)})`,
       transactions,
     );
   }
+}
+
+const DECISION = `SELECT t.id, t.batch, t.repository_id, p.name, t.outcome, t.generation, t.decided_by, t.decided_at
+  FROM transactions t LEFT JOIN repositories p ON p.id = t.repository_id`;
+
+function toDecision(row: Row): Decision {
+  return {
+    id: String(row['id']),
+    batch: String(row['batch']),
+    repository: String(row['repository_id']),
+    repositoryName: row['name'] as string | null,
+    outcome: row['outcome'] as Outcome,
+    generation: row['generation'] === null ? null : Number(row['generation']),
+    decidedBy: String(row['decided_by']),
+    decidedAt: toDate(row['decided_at']),
+  };
+}
+
+/** Decisions from before digests were recorded equal no promise: a node then drops its own, and is repaired. */
+function positionOf(row: Row): { generation: number; digest: string } {
+  return { generation: Number(row['generation']), digest: row['digest'] === null ? EMPTY_REFS_DIGEST : String(row['digest']) };
 }
 
 /** Rolls the SQL transaction back. */
@@ -159,6 +211,8 @@ async function moveReplicas(statements: Statements, { repository, after, promise
      WHERE repository_id = ? AND node_id IN (${placeholders(nodes.length)})`,
     [now, after.generation, after.digest, repository, ...nodes],
   );
+  // It has what a repair would bring. Whoever is at that repair must not bring it anything older any more.
+  await closeJobs(statements, repository, keeping.filter((row) => row['state'] === 'outdated').map((row) => String(row['node_id'])));
   const missed = replicas.map((row) => ({ node: String(row['node_id']), state: row['state'] }))
     .filter((replica) => replica.state === 'current' && !nodes.includes(replica.node))
     .map((replica) => replica.node);
@@ -168,7 +222,7 @@ async function moveReplicas(statements: Statements, { repository, after, promise
      WHERE repository_id = ? AND node_id IN (${placeholders(missed.length)})`,
     [MISSED, now, repository, ...missed],
   );
-  await openJobs(statements, repository, missed, MISSED);
+  await openJobs(statements, repository, missed, 'outdated', MISSED);
 }
 
 const MISSED = 'missed a commit';

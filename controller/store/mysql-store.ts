@@ -6,6 +6,15 @@ import type { Argument, Row, Sql, Statements } from './sql.ts';
 /** Kept on the server for each connection; there may be 16,382 in all. The hot paths use about a dozen. */
 const PREPARED_STATEMENTS = 200;
 
+/**
+ * The server ends a session of ours that says nothing for so long, and rolls back what it had open: a controller that
+ * was stopped in the middle of a decision would otherwise hold the repository's row, and keep every other controller
+ * from deciding or settling anything there, until it is continued or killed. Many times what lies between two
+ * statements of a healthy one. Idle connections are closed on this side before that.
+ */
+const SILENT_SESSION_SECONDS = 15;
+const IDLE_MS = 5_000;
+
 export interface MysqlOptions {
   poolSize: number;
   deadlineMs: number;
@@ -36,6 +45,9 @@ export class MysqlStore implements Sql {
     this.pool = mysql.createPool({
       ...connectionOptions(url, options.deadlineMs),
       connectionLimit: options.poolSize,
+      // One fewer than the limit, else mysql2 never closes an idle one.
+      maxIdle: Math.max(1, options.poolSize - 1),
+      idleTimeout: IDLE_MS,
     });
     // Sent before anything the connection was asked for: mysql2 keeps the order.
     const settings = sessionSettings(options.deadlineMs);
@@ -120,6 +132,6 @@ function sessionSettings(deadlineMs: number): string[] {
   return [
     'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
     `SET autocommit = 1, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', `
-      + `innodb_lock_wait_timeout = ${lockWaitSeconds}`,
+      + `innodb_lock_wait_timeout = ${lockWaitSeconds}, wait_timeout = ${SILENT_SESSION_SECONDS}`,
   ];
 }

@@ -2,6 +2,7 @@ import { TrivetError } from '@trivet/proto/errors.ts';
 import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
 import type { Node, NodeState } from './rows.ts';
+import { placeholders } from './sql.ts';
 
 /** The replica servers that have ever registered. */
 export class Nodes {
@@ -21,6 +22,26 @@ export class Nodes {
        ${conflict} url = ?, boot = ?, seen_at = ?`,
       [id, url, boot, now, url, boot, now],
     ));
+  }
+
+  /** Records that nodes were heard of by this controller just now. */
+  async heard(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    await attempt(async () => {
+      await this.#db.sql.run(`UPDATE nodes SET heard_at = ? WHERE id IN (${placeholders(ids.length)})`, [await this.#db.now(), ...ids]);
+    });
+  }
+
+  /** Which of these nodes any controller has heard of within the last so many milliseconds. */
+  async heardLately(ids: readonly string[], withinMs: number): Promise<string[]> {
+    if (ids.length === 0) return [];
+    return attempt(async () => {
+      const since = new Date((await this.#db.now()).getTime() - withinMs);
+      const rows = await this.#db.sql.all(
+        `SELECT id FROM nodes WHERE heard_at >= ? AND id IN (${placeholders(ids.length)}) ORDER BY id`, [since, ...ids],
+      );
+      return rows.map((row) => String(row['id']));
+    });
   }
 
   /** All nodes in the order of their ids. */

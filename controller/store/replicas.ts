@@ -1,12 +1,14 @@
 import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
+import { isHeld } from './jobs.ts';
 import { openJobs, toReason } from './open-jobs.ts';
-import { REPLICA_STATES, type ReplicaState } from './rows.ts';
-import { placeholders } from './sql.ts';
+import { REPLICA_STATES, type LostState, type RepairJob, type ReplicaState } from './rows.ts';
+import { placeholders, type Statements } from './sql.ts';
 
 /** A replica of one node beside what its repository should be. */
 export interface NodeReplica {
   repository: string;
+  repositoryName: string;
   state: ReplicaState;
   generation: number;
   digest: string;
@@ -27,57 +29,67 @@ export class Replicas {
   }
 
   /**
-   * Records a state and why. For every state but `current` a repair job is open afterwards, in the same SQL
-   * transaction. Replicas that aren't there are passed over.
+   * Records that replicas aren't current, and why; each has an open repair job afterwards, in the same SQL transaction.
+   * Replicas that aren't there are passed over, and so are those of which something worse is known.
+   * @param upTo replicas at a later generation are passed over too: what is said of them is old by now
    */
-  async mark(repository: string, nodes: string[], state: ReplicaState, reason: string): Promise<void> {
+  async mark(repository: string, nodes: string[], state: LostState, reason: string, upTo?: number): Promise<void> {
     if (nodes.length === 0) return;
-    await attempt(() => this.#db.sql.transaction(async (statements) => {
-      // `changed_at` before `state`: MySQL assigns from left to right, and sees what it has assigned.
-      await statements.run(
-        `UPDATE replicas SET changed_at = CASE WHEN state = ? THEN changed_at ELSE ? END, state = ?, reason = ?
-         WHERE repository_id = ? AND node_id IN (${placeholders(nodes.length)})`,
-        [state, new Date(), state, state === 'current' ? null : toReason(reason), repository, ...nodes],
-      );
-      if (state !== 'current') await openJobs(statements, repository, nodes, reason);
-    }));
+    await attempt(() => this.#db.sql.transaction((statements) => markReplicas(statements, repository, nodes, state, reason, upTo)));
   }
 
   /**
-   * Makes a repaired replica current, if what it holds still is what the repository is; then its repair job is gone.
+   * Makes a repaired replica current, if what it holds still is what the repository is, nothing worse was found of it
+   * since the repair began, and the claim still is `job`'s; then the job is done, and what verification had found is resolved.
    * The repository's row is locked while that is decided, so a decision is either seen here, and the replica stays
    * out, or comes after, and finds a current replica that missed it.
-   * @returns false when the repository has moved on meanwhile, or the replica isn't there
+   * @param position.checked whether all its objects were checked on the way
+   * @returns false when the repository has moved on meanwhile, the claim is lost, or the replica isn't there
    */
-  async admit(input: { repository: string; node: string; generation: number; digest: string }): Promise<boolean> {
-    const { repository, node, generation, digest } = input;
+  async admit(job: RepairJob, position: { generation: number; digest: string; checked: boolean }): Promise<boolean> {
+    const { repository, node } = job;
     return attempt(() => this.#db.sql.transaction(async (statements) => {
       const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
       const [row] = await statements.all(
         `SELECT generation, refs_digest FROM repositories WHERE id = ? ${lock}`, [repository],
       );
-      if (row === undefined || Number(row['generation']) !== generation || row['refs_digest'] !== digest) return false;
+      if (row === undefined || Number(row['generation']) !== position.generation || row['refs_digest'] !== position.digest) return false;
+      const now = new Date();
       const admitted = await statements.run(
         `UPDATE replicas SET changed_at = CASE WHEN state = 'current' THEN changed_at ELSE ? END,
-           state = 'current', generation = ?, digest = ?, reason = NULL
-         WHERE repository_id = ? AND node_id = ?`,
-        [new Date(), generation, digest, repository, node],
+           state = 'current', generation = ?, digest = ?, reason = NULL, verified_at = ?,
+           checked_at = CASE WHEN ? = 1 THEN ? ELSE checked_at END
+         WHERE repository_id = ? AND node_id = ? AND state = 'repairing'`,
+        [now, position.generation, position.digest, now, position.checked ? 1 : 0, now, repository, node],
       );
       if (admitted === 0) return false;
-      await statements.run('DELETE FROM repair_jobs WHERE repository_id = ? AND node_id = ?', [repository, node]);
+      if (!await isHeld(statements, job)) throw new ClaimLost();
+      await statements.run(
+        `UPDATE repair_jobs SET state = 'done', open = NULL, holder = NULL, lease_until = NULL, last_error = NULL,
+           finished_at = ? WHERE id = ?`,
+        [now, job.id],
+      );
+      await statements.run(
+        `UPDATE findings SET resolved_at = ?, open = NULL WHERE repository_id = ? AND node_id = ? AND open = 1`,
+        [now, repository, node],
+      );
       return true;
+    }).catch((error: unknown) => {
+      if (error instanceof ClaimLost) return false;
+      throw error;
     }));
   }
 
   /** All replicas of a node, each read together with its repository: never one from before a commit and one after. */
   async ofNode(node: string): Promise<NodeReplica[]> {
     const rows = await attempt(() => this.#db.sql.all(
-      `SELECT r.repository_id, r.state, r.generation, r.digest, p.generation AS repository_generation, p.refs_digest
+      `SELECT r.repository_id, p.name, r.state, r.generation, r.digest, p.generation AS repository_generation, p.refs_digest
        FROM replicas r JOIN repositories p ON p.id = r.repository_id WHERE r.node_id = ? ORDER BY r.repository_id`,
       [node],
     ));
     return rows.map((row) => ({
       repository: String(row['repository_id']),
+      repositoryName: String(row['name']),
       state: row['state'] as ReplicaState,
       generation: Number(row['generation']),
       digest: String(row['digest']),
@@ -88,9 +100,37 @@ export class Replicas {
 
   /** How many replicas are in each state, over all repositories. */
   async countByState(): Promise<Record<ReplicaState, number>> {
-    const groups = await attempt(() => this.#db.prisma.replica.groupBy({ by: ['state'], _count: true }));
+    const rows = await attempt(() => this.#db.sql.all('SELECT state, COUNT(*) AS count FROM replicas GROUP BY state'));
     const counts = Object.fromEntries(REPLICA_STATES.map((state) => [state, 0])) as Record<ReplicaState, number>;
-    for (const group of groups) counts[group.state as ReplicaState] = group._count;
+    for (const row of rows) counts[row['state'] as ReplicaState] = Number(row['count']);
     return counts;
   }
+}
+
+/** Rolls an admission back: somebody else has the job. */
+class ClaimLost extends Error {}
+
+/** What a mark doesn't cover up: from behind to damaged, each is worse than the ones before. */
+const WORSE: Record<LostState, readonly ReplicaState[]> = {
+  outdated: ['diverged', 'missing', 'corrupt', 'repairing'], diverged: ['missing', 'corrupt'], missing: ['corrupt'], corrupt: [],
+};
+
+/** As `Replicas.mark`, inside a SQL transaction. */
+export async function markReplicas(
+  statements: Statements, repository: string, nodes: readonly string[], state: LostState, reason: string, upTo?: number,
+): Promise<void> {
+  const worse = WORSE[state];
+  const conditions = [
+    ...(worse.length === 0 ? [] : [`state NOT IN (${placeholders(worse.length)})`]), ...(upTo === undefined ? [] : ['generation <= ?']),
+  ];
+  const values = [...worse, ...(upTo === undefined ? [] : [upTo])];
+  const which = `repository_id = ? AND node_id IN (${placeholders(nodes.length)})${conditions.map((condition) => ` AND ${condition}`).join('')}`;
+  const rows = await statements.all(`SELECT node_id FROM replicas WHERE ${which}`, [repository, ...nodes, ...values]);
+  if (rows.length === 0) return;
+  // `changed_at` before `state`: MySQL assigns from left to right, and sees what it has assigned.
+  await statements.run(
+    `UPDATE replicas SET changed_at = CASE WHEN state = ? THEN changed_at ELSE ? END, state = ?, reason = ? WHERE ${which}`,
+    [state, new Date(), state, toReason(reason), repository, ...nodes, ...values],
+  );
+  await openJobs(statements, repository, rows.map((row) => String(row['node_id'])), state, reason);
 }

@@ -1,5 +1,6 @@
 import { newId } from '@trivet/proto/id.ts';
 import { Decisions } from './decisions.ts';
+import { RepairJobs } from './jobs.ts';
 import { Outbox } from './outbox.ts';
 import { Nodes } from './nodes.ts';
 import { Repositories } from './repositories.ts';
@@ -17,7 +18,7 @@ storeTest('a new repository is routed to all its replicas, which are current', a
   t.true(Math.abs(route!.repository.createdAt.getTime() - Date.now()) < 60_000);
   t.deepEqual(route!.replicas, ['n1', 'n2', 'n3'].map((node) => ({
     node, url: `http://${node}`, nodeState: 'active', state: 'current', generation: 0, digest: digestOf(0),
-    reason: null,
+    reason: null, changedAt: route!.repository.createdAt, verifiedAt: null, checkedAt: null,
   })));
   t.deepEqual(await repositories.routeById(id), route);
   t.is(await repositories.route('team/other'), undefined);
@@ -50,6 +51,18 @@ storeTest('a repository can not be on a node that never registered', async (t, s
   };
   await t.throwsAsync(new Repositories(db).create(input), { code: 'not_enough_nodes' });
   t.is(await new Repositories(db).route('x'), undefined);
+});
+
+storeTest('a replica that could not be made is missing from the start, and has a job', async (t, store) => {
+  const db = await store.open();
+  await seed(db);
+  const id = newId();
+  await new Repositories(db).create({
+    id, name: 'x', objectFormat: 'sha1', defaultBranch: 'refs/heads/main', replicationFactor: 3, digest: digestOf(0), nodes: ['n1', 'n2', 'n3'], missing: ['n2'],
+  });
+  const route = (await new Repositories(db).routeById(id))!;
+  t.deepEqual(route.replicas.map(({ state }) => state), ['current', 'missing', 'current']);
+  t.deepEqual((await new RepairJobs(db).page({ state: 'open', limit: 9 })).map(({ node, reason }) => [node, reason]), [['n2', 'missing']]);
 });
 
 storeTest('repositories are listed by name, page by page', async (t, store) => {

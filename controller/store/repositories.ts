@@ -3,8 +3,9 @@ import type { Policy } from '@trivet/proto/messages.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import type { Database } from './database.ts';
 import { attempt, classify } from './failure.ts';
+import { openJobs } from './open-jobs.ts';
 import type { NodeState, Replica, ReplicaState, Route } from './rows.ts';
-import { type Row, toDate } from './sql.ts';
+import { placeholders, type Row, toDate } from './sql.ts';
 
 export interface NewRepository {
   id: string;
@@ -18,6 +19,7 @@ export interface NewRepository {
   policy?: Policy;
   /** Ids of the nodes that hold its replicas; each must be registered. */
   nodes: string[];
+  missing?: readonly string[];
 }
 
 /** What repositories there are, and where. Who may move a repository's generation is in decisions.ts. */
@@ -30,39 +32,39 @@ export class Repositories {
 
   /**
    * Records a repository that exists on its nodes already: generation 0, every replica current.
-   * Throws `repository_exists`, and `not_enough_nodes` when a node isn't registered.
+   * @param input.missing those of the nodes on which it could not be made
+   * Throws `repository_exists`, `not_enough_nodes` when a node isn't registered, and `outcome_unknown` when it may have
+   * been recorded.
    */
-  async create(input: NewRepository): Promise<Route> {
-    const { nodes, digest, policy, ...own } = input;
+  async create(input: NewRepository): Promise<void> {
+    const { id, name, nodes, missing = [], digest, policy } = input;
     const now = new Date();
     await attempt(async () => {
       try {
-        await this.#db.prisma.repository.create({
-          data: {
-            ...own,
-            generation: 0,
-            refsDigest: digest,
-            denyNonFastForwards: policy?.denyNonFastForwards ?? false,
-            denyDeletes: policy?.denyDeletes ?? false,
-            createdAt: now,
-            replicas: {
-              createMany: {
-                data: nodes.map((nodeId) => ({ nodeId, state: 'current', generation: 0, digest, changedAt: now })),
-              },
-            },
-          },
-          select: { id: true },
+        await this.#db.sql.transaction(async (statements) => {
+          await statements.run(
+            `INSERT INTO repositories (id, name, object_format, default_branch, replication_factor, generation, refs_digest,
+               deny_non_fast_forwards, deny_deletes, created_at) VALUES (${placeholders(10)})`,
+            [id, name, input.objectFormat, input.defaultBranch, input.replicationFactor, 0, digest,
+              policy?.denyNonFastForwards ?? false, policy?.denyDeletes ?? false, now],
+          );
+          for (const node of nodes) {
+            const [state, reason] = missing.includes(node) ? ['missing', NOT_CREATED] : ['current', null];
+            await statements.run(
+              `INSERT INTO replicas (repository_id, node_id, state, generation, digest, reason, changed_at)
+               VALUES (${placeholders(7)})`,
+              [id, node, state, 0, digest, reason, now],
+            );
+          }
+          await openJobs(statements, id, missing, 'missing', NOT_CREATED);
         });
       } catch (error) {
         const failure = classify(error);
-        if (failure === 'duplicate') throw new TrivetError('repository_exists', { name: input.name }, { cause: error });
+        if (failure === 'duplicate') throw new TrivetError('repository_exists', { name }, { cause: error });
         if (failure === 'orphan') throw new TrivetError('not_enough_nodes', { nodes }, { cause: error });
         throw error;
       }
-    });
-    const route = await this.routeById(input.id);
-    if (route === undefined) throw new TrivetError('repository_not_found', { name: input.name });
-    return route;
+    }, 'outcome_unknown');
   }
 
   /** The repository of this name, which is compared byte by byte. One indexed statement: every request asks this. */
@@ -106,9 +108,12 @@ export class Repositories {
   }
 }
 
+const NOT_CREATED = 'could not be created';
+
 const ROUTE = `SELECT p.id, p.name, p.object_format, p.default_branch, p.replication_factor, p.generation,
     p.refs_digest, p.deny_non_fast_forwards, p.deny_deletes, p.created_at,
-    r.node_id, r.state, r.generation AS replica_generation, r.digest, r.reason, n.url, n.state AS node_state
+    r.node_id, r.state, r.generation AS replica_generation, r.digest, r.reason, r.changed_at, r.verified_at, r.checked_at,
+    n.url, n.state AS node_state
   FROM repositories p
   LEFT JOIN replicas r ON r.repository_id = p.id
   LEFT JOIN nodes n ON n.id = r.node_id`;
@@ -155,5 +160,8 @@ function toReplica(row: Row): Replica {
     generation: Number(row['replica_generation']),
     digest: String(row['digest']),
     reason: row['reason'] as string | null,
+    changedAt: toDate(row['changed_at']),
+    verifiedAt: row['verified_at'] === null ? null : toDate(row['verified_at']),
+    checkedAt: row['checked_at'] === null ? null : toDate(row['checked_at']),
   };
 }

@@ -3,8 +3,19 @@ import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 
 // What the store gives out. Nobody outside this folder sees a column name.
 
-export type ReplicaState = 'current' | 'outdated' | 'diverged' | 'repairing' | 'missing';
-export const REPLICA_STATES: readonly ReplicaState[] = ['current', 'outdated', 'diverged', 'repairing', 'missing'];
+export const REPLICA_STATES = ['current', 'outdated', 'diverged', 'corrupt', 'repairing', 'missing'] as const;
+export type ReplicaState = typeof REPLICA_STATES[number];
+/** The states that call for a repair and say why. */
+export type LostState = Exclude<ReplicaState, 'current' | 'repairing'>;
+
+export const JOB_REASONS = ['outdated', 'diverged', 'missing', 'corrupt', 'new_replica', 'move'] as const;
+export type JobReason = typeof JOB_REASONS[number];
+export const JOB_STATES = ['waiting', 'running', 'done', 'cancelled'] as const;
+export type JobState = typeof JOB_STATES[number];
+/** `verify`: nothing to bring over; the rest as in RepairRequest. */
+export type JobWay = 'verify' | 'fetch' | 'heal' | 'rebuild';
+export const FINDING_KINDS = ['outdated', 'diverged', 'corrupt', 'missing', 'unknown'] as const;
+export type FindingKind = typeof FINDING_KINDS[number];
 
 export type NodeState = 'active' | 'cordoned';
 export type Outcome = 'commit' | 'abort';
@@ -34,6 +45,11 @@ export interface Replica {
   digest: string;
   /** Why it isn't current. */
   reason: string | null;
+  /** When `state` last changed. */
+  changedAt: Date;
+  /** When its refs were last compared with SQL, and all its objects last checked. */
+  verifiedAt: Date | null;
+  checkedAt: Date | null;
 }
 
 /** A repository with all its replicas, in the order of their nodes' ids. */
@@ -54,9 +70,12 @@ export interface Node {
 export interface RepairJob {
   id: string;
   repository: string;
+  repositoryName: string;
+  /** The node whose replica is repaired. */
   node: string;
-  reason: string;
-  state: 'waiting' | 'running';
+  reason: JobReason;
+  detail: string;
+  state: JobState;
   /** How many claims there were. */
   attempt: number;
   /** The number of the claim. A statement that names an older one does nothing. */
@@ -64,8 +83,64 @@ export interface RepairJob {
   holder: string | null;
   leaseUntil: Date | null;
   nextAttemptAt: Date;
+  /** The node it takes from. */
+  source: string | null;
+  way: JobWay | null;
+  /** Rounds begun. */
+  round: number;
+  /** What the rounds have brought so far; a total is null while nobody knows it. */
+  objects: number;
+  totalObjects: number | null;
+  bytes: number;
+  totalBytes: number | null;
+  /** The code of the last failure, and what it said of itself. */
   lastError: string | null;
   createdAt: Date;
+  startedAt: Date | null;
+  finishedAt: Date | null;
+}
+
+/** What verification found on a node's disk. */
+export interface Finding {
+  id: string;
+  node: string;
+  repository: string;
+  /** Null for a repository that SQL doesn't know. */
+  repositoryName: string | null;
+  kind: FindingKind;
+  detail: string;
+  foundAt: Date;
+  resolvedAt: Date | null;
+}
+
+/** A decision about one transaction. */
+export interface Decision {
+  id: string;
+  batch: string;
+  repository: string;
+  /** Null when the repository is gone. */
+  repositoryName: string | null;
+  outcome: Outcome;
+  /** The one its batch ended in; null for abort. */
+  generation: number | null;
+  decidedBy: string;
+  decidedAt: Date;
+}
+
+/** Acknowledged pushes that an operator gave up. */
+export interface DataLossRecord {
+  id: string;
+  repository: string;
+  repositoryName: string;
+  /** The node whose replica became the truth. */
+  source: string;
+  acceptedBy: string;
+  reason: string;
+  before: { generation: number; digest: string };
+  /** The generation the source had. */
+  sourceGeneration: number;
+  after: { generation: number; digest: string };
+  acceptedAt: Date;
 }
 
 export interface OutboxEvent {

@@ -67,11 +67,12 @@ export function digestOf(generation: number): string {
 export async function seed(db: Database, name: string = 'some/repository'): Promise<Repository> {
   const nodes = ['n1', 'n2', 'n3'];
   for (const id of nodes) await new Nodes(db).register({ id, url: `http://${id}`, boot: newId() });
-  const route = await new Repositories(db).create({
-    id: newId(), name, objectFormat: 'sha1', defaultBranch: 'refs/heads/main', replicationFactor: 3,
+  const id = newId();
+  await new Repositories(db).create({
+    id, name, objectFormat: 'sha1', defaultBranch: 'refs/heads/main', replicationFactor: 3,
     digest: digestOf(0), nodes,
   });
-  return route.repository;
+  return (await new Repositories(db).routeById(id))!.repository;
 }
 
 /** What a commit from one generation to the next says. */

@@ -1,10 +1,13 @@
+import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
-import type { PrepareAnswer, PrepareRequest, ReplicaPosition } from '@trivet/proto/messages.ts';
+import type { CommitRequest, PrepareAnswer, PrepareRequest, ReplicaPosition } from '@trivet/proto/messages.ts';
 import { OK, type Verdict } from '@trivet/proto/vote.ts';
 import type { Deadlines } from '../config.ts';
+import type { Silences } from '../nodes/silence.ts';
+import type { Settled } from '../store/decisions.ts';
 import type { Route } from '../store/rows.ts';
 import type { TransactionEvents, VotedTransaction } from './coordinator.ts';
-import { startBatch, step, type Agreed, type BatchEffect, type BatchEvent, type BatchResult, type BatchState } from './machine.ts';
+import { outstanding, startBatch, step, type Agreed, type BatchEffect, type BatchEvent, type BatchResult, type BatchState } from './machine.ts';
 import { quorumOf } from './quorum.ts';
 
 /** What became of one transaction of a batch. */
@@ -17,7 +20,7 @@ export type BatchOutcome =
 export interface BatchPorts {
   route(repository: string): Promise<Route | undefined>;
   prepare(repository: string, node: string, message: PrepareRequest, deadlineMs: number): Promise<PrepareAnswer>;
-  commit(repository: string, node: string, batch: string, deadlineMs: number): Promise<ReplicaPosition>;
+  commit(repository: string, node: string, message: CommitRequest, deadlineMs: number): Promise<ReplicaPosition>;
   /** Undoes a promise; not waited for, since a node that doesn't hear it asks by itself. */
   abort(repository: string, node: string, batch: string): void;
   /** Forgets votes; not waited for. */
@@ -28,9 +31,19 @@ export interface BatchPorts {
     promised: readonly string[]; events: readonly { kind: string; payload: object }[];
   }): Promise<'committed' | 'refused'>;
   /** Learns or forces the outcome of a decision whose answer was lost. */
-  settle(input: { repository: string; batch: string; transactions: readonly string[] }): Promise<'commit' | 'abort'>;
-  mark(repository: string, nodes: readonly string[], state: 'outdated' | 'diverged', reason: string): Promise<void>;
-  delay(ms: number): Promise<void>;
+  settle(input: { repository: string; batch: string; transactions: readonly string[] }): Promise<Settled>;
+  /** Those of these transactions that have a decision already, and which. */
+  decided(transactions: readonly string[]): Promise<ReadonlyMap<string, 'commit' | 'abort'>>;
+  /** From 0 to 1. */
+  random(): number;
+  /** Names this process to the nodes. */
+  readonly coordinator: string;
+  /** @param upTo what is at a later generation by then is left alone */
+  mark(repository: string, nodes: readonly string[], state: 'outdated' | 'diverged', reason: string, upTo?: number): Promise<void>;
+  clock: Clock;
+  silence: Silences;
+  /** An id for a transaction or a batch. */
+  newId(): string;
   failpoint(name: string): Promise<void>;
 }
 
@@ -95,7 +108,7 @@ export class BatchRun {
           break;
         case 'start-grace': this.#startGrace(effect.phase); break;
         case 'decide': this.#endPhase('prepare'); await this.#decide(context, effect.agreed); break;
-        case 'commit': this.#endPhase('decide'); this.#commit(context, effect.nodes); break;
+        case 'commit': this.#endPhase('decide'); this.#commit(context, effect); break;
         case 'abort': for (const node of effect.nodes) this.#ports.abort(context.route.repository.id, node, context.batch); break;
         case 'mark': await this.#mark(context, effect); break;
         case 'finish':
@@ -110,9 +123,9 @@ export class BatchRun {
   }
 
   #prepare(context: RunContext, nodes: readonly string[]): void {
-    this.#phaseStartedAt = performance.now();
+    this.#phaseStartedAt = this.#ports.clock.elapsed();
     const { repository } = context.route;
-    const message = { batch: context.batch, transactions: context.transactions, generation: repository.generation };
+    const message = { batch: context.batch, transactions: context.transactions, generation: repository.generation, coordinator: this.#ports.coordinator };
     for (const node of nodes) {
       this.#ports.prepare(repository.id, node, message, this.#deadlines.prepareMs).then(
         (answer) => this.#feed(context, { type: 'prepared', node, answer }),
@@ -121,9 +134,10 @@ export class BatchRun {
     }
   }
 
-  #commit(context: RunContext, nodes: readonly string[]): void {
+  #commit(context: RunContext, { nodes, after }: BatchEffect & { type: 'commit' }): void {
+    const message = { batch: context.batch, after };
     for (const node of nodes) {
-      this.#ports.commit(context.route.repository.id, node, context.batch, this.#deadlines.commitMs).then(
+      this.#ports.commit(context.route.repository.id, node, message, this.#deadlines.commitMs).then(
         (position) => this.#feed(context, { type: 'committed', node, position }),
         () => this.#feed(context, { type: 'commit-failed', node }),
       );
@@ -132,9 +146,14 @@ export class BatchRun {
 
   #startGrace(phase: 'prepare' | 'commit'): void {
     const started = this.#state.phase;
-    void this.#ports.delay(phase === 'prepare' ? this.#deadlines.prepareGraceMs : this.#deadlines.commitGraceMs).then(() => {
+    const over = () => {
+      cancel();
+      endLate();
       if (this.#state.phase === started) this.#feedNow({ type: 'grace-over' });
-    });
+    };
+    const cancel = this.#ports.clock.after(phase === 'prepare' ? this.#deadlines.prepareGraceMs : this.#deadlines.commitGraceMs, over);
+    let endLate = () => {};
+    endLate = this.#ports.silence.late(() => (this.#state.phase === started ? outstanding(this.#state) : []), over);
   }
 
   async #decide(context: RunContext, agreed: Agreed): Promise<void> {
@@ -160,13 +179,13 @@ export class BatchRun {
 
   /** Asks SQL how it ended, forcing an abort if nobody has decided, until the deadline of the phase. */
   async #learn(context: RunContext): Promise<'committed' | 'refused' | 'unknown'> {
-    const deadline = performance.now() + this.#deadlines.decideMs;
-    while (performance.now() < deadline) {
+    const deadline = this.#ports.clock.elapsed() + this.#deadlines.decideMs;
+    while (this.#ports.clock.elapsed() < deadline) {
       try {
-        const outcome = await this.#ports.settle({ repository: context.route.repository.id, batch: context.batch, transactions: context.transactions });
+        const { outcome } = await this.#ports.settle({ repository: context.route.repository.id, batch: context.batch, transactions: context.transactions });
         return outcome === 'commit' ? 'committed' : 'refused';
       } catch {
-        await this.#ports.delay(SETTLE_RETRY_MS);
+        await this.#ports.clock.sleep(SETTLE_RETRY_MS);
       }
     }
     return 'unknown';
@@ -174,11 +193,13 @@ export class BatchRun {
 
   /** The outcome stands whether or not this can be recorded: reads name the generation, and repair compares positions. */
   async #mark(context: RunContext, effect: BatchEffect & { type: 'mark' }): Promise<void> {
-    await this.#ports.mark(context.route.repository.id, effect.nodes, effect.state, effect.reason).catch(() => {});
+    // No further than this batch can have come.
+    const upTo = context.route.repository.generation + context.transactions.length;
+    await this.#ports.mark(context.route.repository.id, effect.nodes, effect.state, effect.reason, upTo).catch(() => {});
   }
 
   #endPhase(phase: 'prepare' | 'decide' | 'commit'): void {
-    const now = performance.now();
+    const now = this.#ports.clock.elapsed();
     this.#events.phase(phase, now - this.#phaseStartedAt);
     this.#phaseStartedAt = now;
   }

@@ -1,7 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import { TrivetError } from '@trivet/proto/errors.ts';
-import { newId } from '@trivet/proto/id.ts';
 import type { PushHead } from '@trivet/proto/receive-pack.ts';
 import { expectsPack } from '@trivet/proto/receive-pack.ts';
 import { OK, type Verdict } from '@trivet/proto/vote.ts';
@@ -9,6 +7,7 @@ import type { Deadlines, Limits } from '../config.ts';
 import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
 import type { Replica, Route } from '../store/rows.ts';
 import { BatchRun, type BatchOutcome, type BatchPorts } from './batch-run.ts';
+import { OBJECTS_IN_DOUBT } from './machine.ts';
 import { quorumOf } from './quorum.ts';
 import type { Turns } from './turns.ts';
 import { runVotes, type VoteRound } from './vote-round.ts';
@@ -73,20 +72,18 @@ export class Coordinator {
   }
 
   /**
-   * Who can take part: current replicas on nodes that can be used.
+   * Who can take part: current replicas on nodes that can be used. A silent one is left out where the others are enough.
    * @throws TrivetError no_quorum, naming the nodes that are missing and why
    */
   participants(route: Route): KnownNode[] {
     const usable = route.replicas.filter((replica) => replica.state === 'current')
-      .map((replica) => this.#nodes.usable(replica.node)).filter((node) => node !== undefined);
-    if (usable.length < quorumOf(route.repository.replicationFactor)) {
-      throw new TrivetError('no_quorum', {
-        repository: route.repository.name,
-        quorum: quorumOf(route.repository.replicationFactor),
-        missing: this.#missing(route.replicas),
-      });
+      .map((replica) => this.#nodes.writable(replica.node)).filter((node) => node !== undefined);
+    const quorum = quorumOf(route.repository.replicationFactor);
+    if (usable.length < quorum) {
+      throw new TrivetError('no_quorum', { repository: route.repository.name, quorum, missing: this.#missing(route.replicas) });
     }
-    return usable;
+    const heard = usable.filter((node) => !this.#ports.silence.has(node.id));
+    return heard.length >= quorum ? heard : usable;
   }
 
   /**
@@ -97,11 +94,24 @@ export class Coordinator {
    */
   async push(route: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
     if (this.#pushes.size >= this.#limits.maxConcurrentPushes) throw new TrivetError('too_busy', { waiting: this.#pushes.size });
-    return await this.#pushes.add(() => this.#push(route, head, pack, signal)) as PushResult;
+    return await this.#pushes.add(() => this.#enter(route, head, pack, signal)) as PushResult;
+  }
+
+  /** Through the repository's gate, so that a replica that is being admitted takes part in this push's vote. */
+  async #enter(known: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
+    const { id, name } = known.repository;
+    const inside = await this.#turns.enter(id);
+    try {
+      const route = inside.stale ? await this.#ports.route(id) : known;
+      if (route === undefined) throw new TrivetError('repository_not_found', { repository: name });
+      return await this.#push(route, head, pack, signal);
+    } finally {
+      inside.leave();
+    }
   }
 
   async #push(route: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
-    const transaction = newId();
+    const transaction = this.#ports.newId();
     const participants = this.participants(route);
     const round = await this.#vote(route, transaction, participants, head, pack, signal);
     const { agreed } = round;
@@ -130,7 +140,7 @@ export class Coordinator {
   ): Promise<VoteRound> {
     const { repository } = route;
     const hasPack = expectsPack(head.commands);
-    const startedAt = performance.now();
+    const startedAt = this.#ports.clock.elapsed();
     try {
       const round = await runVotes({
         repository: repository.id,
@@ -142,32 +152,42 @@ export class Coordinator {
         },
         pack: hasPack ? pack : undefined,
         signal,
+        clock: this.#ports.clock,
+        silence: this.#ports.silence,
         stallMs: this.#deadlines.voteStallMs,
         graceMs: this.#deadlines.voteGraceMs,
         deadlineMs: this.#deadlines.voteMs,
       });
       for (const [node, code] of Object.entries(round.lost)) {
-        if (code === 'node_unreachable' || code === 'phase_timeout') this.#nodes.suspect(node, code);
+        // A silent node is left out already, more gently: it may be heard again before its next heartbeat.
+        const late = code === 'phase_timeout' && !this.#ports.silence.has(node);
+        if (code === 'node_unreachable' || late) this.#nodes.suspect(node, code);
         this.#events.voteLost(repository.id, transaction, node, code);
       }
       for (const node of round.differing) this.#events.voteLost(repository.id, transaction, node, 'differs');
-      if (round.agreed !== undefined && round.differing.length > 0) {
-        await this.#ports.mark(repository.id, round.differing, 'diverged', 'voted differently from the quorum');
+      if (round.agreed !== undefined) {
+        await this.#markDoubtful(repository.id, round.differing, 'voted differently from the quorum');
+        await this.#markDoubtful(repository.id, Object.keys(round.lost).filter((node) => OBJECTS_IN_DOUBT.has(round.lost[node]!)), 'could not judge what the quorum judged');
       }
       return round;
     } catch (error) {
       this.#forget(route, participants, transaction);
       throw error;
     } finally {
-      this.#events.phase('vote', performance.now() - startedAt);
+      this.#events.phase('vote', this.#ports.clock.elapsed() - startedAt);
     }
   }
 
+  /** What can't be recorded now is found by the next push, or by verification: no reason to fail this one. */
+  async #markDoubtful(repository: string, nodes: readonly string[], reason: string): Promise<void> {
+    if (nodes.length > 0) await this.#ports.mark(repository, nodes, 'diverged', reason).catch(() => {});
+  }
+
   async #turn(route: Route, voted: Omit<VotedTransaction, 'finish'>): Promise<BatchOutcome> {
-    const queuedAt = performance.now();
+    const queuedAt = this.#ports.clock.elapsed();
     return new Promise((resolve) => {
       const joined = this.#turns.join(route.repository.id, { ...voted, finish: resolve }, async (waiting) => {
-        this.#events.phase('turn', performance.now() - queuedAt);
+        this.#events.phase('turn', this.#ports.clock.elapsed() - queuedAt);
         await this.#runBatch(route.repository.id, waiting);
       });
       if (!joined) resolve({ outcome: 'failed', code: 'too_busy', fields: {} });
@@ -202,19 +222,33 @@ export class Coordinator {
     });
   }
 
-  /** Runs the batch again while what stood in its way is expected to pass: another promise, a commit in flight. */
+  /**
+   * Runs the batch again while what stood in its way is expected to pass: another promise, a commit in flight. Who was
+   * decided by somebody else meanwhile, such as a node that asked too early, can't be decided again and is left out.
+   */
   async #withRetries(repository: string, entries: readonly VotedTransaction[]): Promise<BatchOutcome[]> {
-    const deadline = performance.now() + this.#deadlines.turnMs;
+    const { clock } = this.#ports;
+    const deadline = clock.elapsed() + this.#deadlines.turnMs;
+    const settled = new Map<VotedTransaction, BatchOutcome>();
+    let open = [...entries];
     for (let attempt = 0; ; attempt++) {
-      const batch = newId();
+      const batch = this.#ports.newId();
       const run = new BatchRun(this.#ports, this.#deadlines, this.#events);
-      const outcomes = await run.run(repository, batch, entries);
-      this.#events.batch(repository, batch, entries.length, outcomes[0]!.outcome === 'failed' ? outcomes[0]!.code : outcomes[0]!.outcome);
+      const outcomes = await run.run(repository, batch, open);
+      this.#events.batch(repository, batch, open.length, outcomes[0]!.outcome === 'failed' ? outcomes[0]!.code : outcomes[0]!.outcome);
+      open.forEach((entry, i) => settled.set(entry, outcomes[i]!));
       const pause = RETRY_MS[attempt];
       const again = outcomes.every((outcome) => outcome.outcome === 'failed' && outcome.again === true);
-      if (!again || pause === undefined || performance.now() + pause > deadline) return outcomes;
-      await sleep(pause);
+      if (!again || pause === undefined || clock.elapsed() + pause > deadline) break;
+      const decided = await this.#ports.decided(open.map((entry) => entry.transaction)).catch(() => new Map<string, string>());
+      // What was refused can't have been committed; should SQL say so all the same, nobody may hear of a failure.
+      for (const entry of open) if (decided.get(entry.transaction) === 'commit') settled.set(entry, { outcome: 'unknown' });
+      open = open.filter((entry) => !decided.has(entry.transaction));
+      if (open.length === 0) break;
+      // Not in step with another controller that was refused at the same moment.
+      await clock.sleep(pause * (0.5 + this.#ports.random()));
     }
+    return entries.map((entry) => settled.get(entry)!);
   }
 
   #forget(route: Route, nodes: readonly KnownNode[], transaction: string): void {
@@ -227,7 +261,8 @@ export class Coordinator {
       const node = this.#nodes.get(replica.node);
       if (node === undefined) return [[replica.node, 'unknown']];
       if (node.cordoned) return [[replica.node, 'cordoned']];
-      return node.healthy ? [] : [[replica.node, node.trouble ?? 'unhealthy']];
+      if (node.healthy) return node.status?.writable === false ? [[replica.node, 'disk_failure']] : [];
+      return [[replica.node, node.trouble ?? 'unhealthy']];
     }));
   }
 }

@@ -89,6 +89,9 @@ const SCRIPTS: [name: string, configured: number, participants: string[], script
     [promise('a')],
     [refuse('b'), 'abort a b', 'finish no-quorum a:differs b:replica_busy'],
   ]],
+  ['a replica that would move what the quorum leaves is diverged', 3, NODES, [
+    [promise('a', 'x', false)], [promise('b', 'y')], [promise('c', 'x', false), 'abort a b c', 'mark diverged b', 'finish nothing'],
+  ]],
   ['ends without a decision when a quorum says that nothing moves', 3, NODES, [
     [promise('a', 'x', false)], [promise('b', 'x', false), 'start-grace prepare'],
     [promise('c', 'x', false), 'abort a b c', 'finish nothing'],
@@ -320,3 +323,10 @@ function spell(effect: BatchEffect): string {
     case 'abort': return `${effect.type} ${effect.nodes.join(' ')}`;
   }
 }
+
+test('a commit says what was decided, so that nobody commits anything else', (t) => {
+  let [state] = startBatch({ configured: 3, participants: NODES });
+  let effects: readonly BatchEffect[] = [];
+  for (const event of [...NODES.map((node) => promise(node, 'after')), decided('committed')]) [state, effects] = step(state, event);
+  t.like(effects.find(({ type }) => type === 'commit'), { after: { generation: 2, digest: 'after' } });
+});

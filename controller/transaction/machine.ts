@@ -36,7 +36,7 @@ type CommitOutcome = 'committed' | 'diverged' | 'failed';
 export interface Agreed {
   answer: PrepareAnswer;
   promised: readonly string[];
-  /** Promised something else: they are behind or damaged. */
+  /** Promised something else, or failed where the quorum did not: they are behind or damaged. */
   differing: readonly string[];
 }
 
@@ -52,7 +52,8 @@ export type BatchEffect =
   | { type: 'prepare'; nodes: readonly string[] }
   | { type: 'start-grace'; phase: 'prepare' | 'commit' }
   | { type: 'decide'; agreed: Agreed }
-  | { type: 'commit'; nodes: readonly string[] }
+  /** `after`: what was decided, so that nobody commits anything else. */
+  | { type: 'commit'; nodes: readonly string[]; after: ReplicaPosition }
   | { type: 'abort'; nodes: readonly string[] }
   | { type: 'mark'; nodes: readonly string[]; state: 'outdated' | 'diverged'; reason: string }
   | { type: 'finish'; result: BatchResult };
@@ -66,6 +67,9 @@ export type BatchResult =
   | { outcome: 'refused' }
   /** SQL didn't say. Neither success nor failure may be reported. */
   | { outcome: 'unknown' };
+
+/** Codes that say something about a replica's own objects rather than about the moment: such a replica is checked in full. */
+export const OBJECTS_IN_DOUBT: ReadonlySet<string> = new Set(['git_failed', 'internal']);
 
 type Step = readonly [BatchState, readonly BatchEffect[]];
 
@@ -82,6 +86,15 @@ export function step(state: BatchState, event: BatchEvent): Step {
     case 'deciding': return whileDeciding(state, event);
     case 'committing': return whileCommitting(state, event);
     case 'finished': return [state, lateAnswer(state.promised, event)];
+  }
+}
+
+/** Who is still asked and hasn't answered. */
+export function outstanding(state: BatchState): readonly string[] {
+  switch (state.phase) {
+    case 'preparing': return state.members.participants.filter((node) => !state.prepares.has(node));
+    case 'committing': return state.agreed.promised.filter((node) => !state.commits.has(node));
+    case 'deciding': case 'finished': return [];
   }
 }
 
@@ -103,8 +116,12 @@ function whilePreparing(state: BatchState & { phase: 'preparing' }, event: Batch
     return [{ ...state, prepares, graceStarted: true }, state.graceStarted ? [] : [{ type: 'start-grace', phase: 'prepare' }]];
   }
   const { answer } = prepares.get(count.winners[0]!) as { answer: PrepareAnswer };
-  if (!answer.promised) return finish(members, [{ type: 'abort', nodes: members.participants }], { outcome: 'nothing', answer });
-  const agreed: Agreed = { answer, promised: count.winners, differing: count.others };
+  if (!answer.promised) {
+    const effects = [...abortOf(members.participants), ...markOf(count.others, 'diverged', 'would have moved refs that the quorum leaves')];
+    return finish(members, effects, { outcome: 'nothing', answer });
+  }
+  const doubtful = [...prepares].flatMap(([node, prepared]) => ('code' in prepared && OBJECTS_IN_DOUBT.has(prepared.code) ? [node] : []));
+  const agreed: Agreed = { answer, promised: count.winners, differing: [...count.others, ...doubtful] };
   // Who didn't promise this is out: told to undo whatever it has, now or when the late prepare reaches it.
   const out = members.participants.filter((node) => !count.winners.includes(node));
   return [{ phase: 'deciding', members, agreed }, [...abortOf(out), { type: 'decide', agreed }]];
@@ -120,8 +137,8 @@ function whileDeciding(state: BatchState & { phase: 'deciding' }, event: BatchEv
     case 'committed': return [
       { phase: 'committing', members, agreed, commits: new Map(), graceStarted: false },
       [
-        { type: 'commit', nodes: agreed.promised },
-        ...markOf(agreed.differing, 'diverged', 'prepared something else than the quorum'),
+        { type: 'commit', nodes: agreed.promised, after: { generation: agreed.answer.generation, digest: agreed.answer.after } },
+        ...markOf(agreed.differing, 'diverged', 'did not prepare what the quorum prepared'),
       ],
     ];
   }

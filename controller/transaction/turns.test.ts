@@ -1,8 +1,9 @@
 import test from 'ava';
+import { systemClock } from '@trivet/proto/clock.ts';
 import { Turns, type SharedTurn } from './turns.ts';
 
 test('everybody who joins before the turn comes is handed over together, in order', async (t) => {
-  const turns = new Turns<string>(freeTurn(), 1_000);
+  const turns = new Turns<string>(freeTurn(), 1_000, systemClock);
   const taken: string[][] = [];
   const done = new Promise<void>((resolve) => {
     for (const entry of ['a', 'b', 'c']) {
@@ -14,7 +15,7 @@ test('everybody who joins before the turn comes is handed over together, in orde
 });
 
 test('what a run leaves in line is handed over again in the next turn', async (t) => {
-  const turns = new Turns<string>(freeTurn(), 1_000);
+  const turns = new Turns<string>(freeTurn(), 1_000, systemClock);
   const taken: string[] = [];
   await new Promise<void>((resolve) => {
     const run = async (waiting: string[]) => {
@@ -30,7 +31,7 @@ test('what a run leaves in line is handed over again in the next turn', async (t
 });
 
 test('somebody who joins while the last in line is being served waits for the next turn', async (t) => {
-  const turns = new Turns<string>(freeTurn(), 1_000);
+  const turns = new Turns<string>(freeTurn(), 1_000, systemClock);
   const gate = deferred();
   const served: string[][] = [];
   const first = deferred();
@@ -52,7 +53,7 @@ test('somebody who joins while the last in line is being served waits for the ne
 
 test('a repair and another controller get their turn while pushes never cease', async (t) => {
   let releases = 0;
-  const turns = new Turns<string>({ acquire: async () => ({ release: async () => { releases += 1; } }) }, 1_000);
+  const turns = new Turns<string>({ acquire: async () => ({ release: async () => { releases += 1; } }) }, 1_000, systemClock);
   let repaired = false;
   let pushes = 0;
   const run = async (waiting: string[]) => {
@@ -68,7 +69,7 @@ test('a repair and another controller get their turn while pushes never cease', 
 });
 
 test('two turns of one repository never overlap; those of two repositories do', async (t) => {
-  const turns = new Turns<never>(freeTurn(), 1_000);
+  const turns = new Turns<never>(freeTurn(), 1_000, systemClock);
   const probe = overlapProbe();
   await Promise.all([1, 2, 3, 4].map(() => turns.exclusively('r', probe.visit)));
   t.is(probe.most, 1);
@@ -84,9 +85,30 @@ test('the shared turn is held while an action runs and given back when it throws
       log.push(`acquire ${repository} ${waitMs}`);
       return { release: async () => { log.push('release'); } };
     },
-  }, 250);
+  }, 250, systemClock);
   await t.throwsAsync(turns.exclusively('r', async () => { log.push('run'); throw new Error('broken'); }), { message: 'broken' });
   t.deepEqual(log, ['acquire r 250', 'run', 'release']);
+});
+
+test('a shared turn that was waited for in vain is not waited for again for a while, and as before once it is had', async (t) => {
+  let nowMs = 0;
+  let holder: string | undefined = 'a stopped controller';
+  const waits: number[] = [];
+  const turns = new Turns<never>({
+    acquire: async (_repository, waitMs) => {
+      waits.push(waitMs);
+      return holder === undefined ? { release: async () => {} } : undefined;
+    },
+  }, 30_000, { ...systemClock, elapsed: () => nowMs });
+  const run = () => turns.exclusively('r', async () => {});
+  await run();
+  await run();
+  nowMs = 60_000;
+  await run();
+  holder = undefined;
+  await run();
+  await run();
+  t.deepEqual(waits, [2_000, 0, 2_000, 0, 2_000]);
 });
 
 for (const [name, acquire] of [
@@ -94,12 +116,12 @@ for (const [name, acquire] of [
   ['can not be asked for', async () => { throw new Error('the store is gone'); }],
 ] as const) {
   test(`an action runs even when the shared turn ${name}: it is there for speed only`, async (t) => {
-    t.is(await new Turns<never>({ acquire }, 10).exclusively('r', async () => 42), 42);
+    t.is(await new Turns<never>({ acquire }, 10, systemClock).exclusively('r', async () => 42), 42);
   });
 }
 
 test('a repair takes its turn between pushes', async (t) => {
-  const turns = new Turns<string>(freeTurn(), 1_000);
+  const turns = new Turns<string>(freeTurn(), 1_000, systemClock);
   const order: string[] = [];
   const gate = deferred();
   turns.join('r', 'push', async (waiting) => { waiting.length = 0; await gate.promise; order.push('push'); });
@@ -110,7 +132,7 @@ test('a repair takes its turn between pushes', async (t) => {
 });
 
 test('a line of a thousand is full, and is forgotten when it is served', async (t) => {
-  const turns = new Turns<number>(freeTurn(), 1_000);
+  const turns = new Turns<number>(freeTurn(), 1_000, systemClock);
   const gate = deferred();
   const busy = turns.exclusively('r', () => gate.promise);
   const served = deferred();

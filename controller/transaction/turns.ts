@@ -1,4 +1,6 @@
 import PQueue from 'p-queue';
+import type { Clock } from '@trivet/proto/clock.ts';
+import type { Gates, Inside } from './gates.ts';
 
 /** What takes a repository's turn across controllers; see TurnLock in the store. */
 export interface SharedTurn {
@@ -7,6 +9,16 @@ export interface SharedTurn {
 
 /** Pushes and repairs of one repository that may wait for their turn here; more than that are refused. */
 const MAX_WAITING = 1_000;
+
+/**
+ * How long the turn of other controllers is waited for. They pass it on within milliseconds; one that was stopped with
+ * the turn in its hands would otherwise cost every batch all the time a push may wait.
+ */
+const SHARED_WAIT_MS = 2_000;
+/** After a vain wait the turn of that repository isn't waited for again for so long. */
+const VAIN_MS = 30_000;
+/** Repositories for which that is remembered at most. */
+const MAX_VAIN = 1_000;
 
 interface Line<T> {
   queue: PQueue;
@@ -23,10 +35,20 @@ export class Turns<T> {
   readonly #lines = new Map<string, Line<T>>();
   readonly #shared: SharedTurn;
   readonly #waitMs: number;
+  readonly #clock: Clock;
+  readonly #gates: Gates | undefined;
+  /** By repository, until when the shared turn isn't waited for. */
+  readonly #vain = new Map<string, number>();
 
-  constructor(shared: SharedTurn, waitMs: number) {
+  /**
+   * @param waitMs for how long a push waits for its turn in all
+   * @param gates closed while somebody has a repository's turn alone; without them nobody is kept out
+   */
+  constructor(shared: SharedTurn, waitMs: number, clock: Clock, gates?: Gates) {
     this.#shared = shared;
-    this.#waitMs = waitMs;
+    this.#waitMs = Math.min(waitMs, SHARED_WAIT_MS);
+    this.#clock = clock;
+    this.#gates = gates;
   }
 
   /** Pushes and repairs that wait for a turn, over all repositories. */
@@ -51,9 +73,15 @@ export class Turns<T> {
     return true;
   }
 
-  /** Runs something alone in the repository's turn, such as the last round of a repair. */
+  /** Says that something has begun that will get in line later, such as a push that votes first. See `Gates`. */
+  async enter(repository: string): Promise<Inside> {
+    return await this.#gates?.enter(repository) ?? { stale: false, leave: () => {} };
+  }
+
+  /** Runs something alone in the repository's turn, and with its gate closed, such as the last round of a repair. */
   exclusively<R>(repository: string, action: () => Promise<R>): Promise<R> {
-    return this.#visit(repository, this.#line(repository), action);
+    const visit = () => this.#visit(repository, this.#line(repository), action);
+    return this.#gates === undefined ? visit() : this.#gates.closed(repository, visit);
   }
 
   /** One visit in the queue serves all who join before it starts. */
@@ -70,8 +98,7 @@ export class Turns<T> {
   async #visit<R>(repository: string, line: Line<T>, action: () => Promise<R>): Promise<R> {
     try {
       return await line.queue.add(async () => {
-        // Not getting the shared turn in time is no reason to fail: it is there for speed only.
-        const held = await this.#shared.acquire(repository, this.#waitMs).catch(() => undefined);
+        const held = await this.#acquire(repository);
         try {
           return await action();
         } finally {
@@ -80,6 +107,24 @@ export class Turns<T> {
       }) as R;
     } finally {
       if (line.queue.size === 0 && line.queue.pending === 0 && line.waiting.length === 0) this.#lines.delete(repository);
+    }
+  }
+
+  /** Not getting the shared turn in time is no reason to fail: it is there for speed only. */
+  async #acquire(repository: string): Promise<{ release(): Promise<void> } | undefined> {
+    const vain = (this.#vain.get(repository) ?? 0) > this.#clock.elapsed();
+    const held = await this.#shared.acquire(repository, vain ? 0 : this.#waitMs).catch(() => undefined);
+    if (held !== undefined) this.#vain.delete(repository);
+    else if (!vain) this.#remember(repository);
+    return held;
+  }
+
+  #remember(repository: string): void {
+    this.#vain.delete(repository);
+    this.#vain.set(repository, this.#clock.elapsed() + VAIN_MS);
+    for (const oldest of this.#vain.keys()) {
+      if (this.#vain.size <= MAX_VAIN) break;
+      this.#vain.delete(oldest);
     }
   }
 

@@ -1,7 +1,9 @@
 import test from 'ava';
 import { TrivetError } from '@trivet/proto/errors.ts';
+import { systemClock } from '@trivet/proto/clock.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { VoteAnswer, VoteHeader } from '@trivet/proto/messages.ts';
+import { NO_SILENCE } from '../nodes/silence.ts';
 import type { KnownNode } from '../nodes/node-registry.ts';
 import { encodeFrame, runVotes, type VoteRequest } from './vote-round.ts';
 
@@ -67,6 +69,23 @@ test('once a quorum has voted, a silent node is waited for until the grace is ov
   const round = await runVotes(requestTo(nodes, { graceMs: 1 }));
   t.deepEqual(round, { agreed: vote('x'), winners: ['a', 'b'], differing: [], lost: { c: 'phase_timeout' } });
   t.deepEqual(stopped, ['c']);
+});
+
+test('the grace is over at once when all who are outstanding are silent, and not before', async (t) => {
+  const stopped: string[] = [];
+  const waiting = Promise.withResolvers<() => readonly string[]>();
+  const nodes = [voter('a', async () => vote('x')), silent('b', stopped), voter('c', async () => vote('x'))];
+  const over = Promise.withResolvers<() => void>();
+  const silence = { has: () => false, late: (outstanding: () => readonly string[], tell: () => void) => {
+    waiting.resolve(outstanding);
+    over.resolve(tell);
+    return () => {};
+  } };
+  const running = runVotes(requestTo(nodes, { graceMs: NEVER_MS, silence }));
+  t.deepEqual((await waiting.promise)(), ['b'], 'nobody is asked about before a quorum has voted');
+  t.deepEqual(stopped, []);
+  (await over.promise)();
+  t.deepEqual(await running, { agreed: vote('x'), winners: ['a', 'c'], differing: [], lost: { b: 'phase_timeout' } });
 });
 
 test('a vote within the grace counts', async (t) => {
@@ -187,7 +206,7 @@ function requestTo(participants: readonly KnownNode[], changes: Partial<VoteRequ
     policy: { denyDeletes: false, denyNonFastForwards: false }, generation: 0, pack: true,
   };
   return {
-    repository: newId(), configured: 3, participants, header, pack: from([Buffer.from('PACK')]), signal: new AbortController().signal,
+    repository: newId(), configured: 3, participants, header, pack: from([Buffer.from('PACK')]), signal: new AbortController().signal, clock: systemClock, silence: NO_SILENCE,
     stallMs: NEVER_MS, graceMs: NEVER_MS, deadlineMs: NEVER_MS, ...changes,
   };
 }

@@ -1,6 +1,8 @@
+import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { VoteAnswer, VoteHeader } from '@trivet/proto/messages.ts';
 import type { KnownNode } from '../nodes/node-registry.ts';
+import type { Silences } from '../nodes/silence.ts';
 import { FanOut } from './fan-out.ts';
 import { quorumOf, tally } from './quorum.ts';
 
@@ -16,6 +18,8 @@ export interface VoteRequest {
   header: VoteHeader;
   pack: AsyncIterable<Buffer> | undefined;
   signal: AbortSignal;
+  clock: Clock;
+  silence: Silences;
   stallMs: number;
   graceMs: number;
   deadlineMs: number;
@@ -33,17 +37,17 @@ export interface VoteRound {
 
 /**
  * Phase 1: the pack goes to all participants while it arrives, and each answers its vote. Ends when all have answered,
- * or when a quorum agrees and the grace for the others is over. Whoever hasn't answered by then is dropped.
+ * or when a quorum agrees and the grace for the others is over, or they are silent. Whoever hasn't answered by then is dropped.
  * @throws what reading the pack threw, or the reason of `signal`, after every node was told to stop
  */
 export async function runVotes(request: VoteRequest): Promise<VoteRound> {
-  const { participants, signal } = request;
+  const { participants, signal, clock } = request;
   const frame = encodeFrame(request.header);
   const fanOut = new FanOut();
   const aborts = new Map(participants.map((node) => [node.id, new AbortController()]));
   const votes = new Map<string, VoteAnswer>();
   const lost: Record<string, string> = {};
-  const startedAt = performance.now();
+  const startedAt = clock.elapsed();
   let sourceFailure: { error: unknown } | undefined;
   let wake = () => {};
 
@@ -70,6 +74,7 @@ export async function runVotes(request: VoteRequest): Promise<VoteRound> {
 
   const count = () => tally(request.configured, new Map([...votes].map(([node, answer]) => [node, answer.vote])), undecided().length);
   let graceEndsAt: number | undefined;
+  let endLate: (() => void) | undefined;
   for (;;) {
     if (sourceFailure !== undefined || signal.aborted) break;
     if (undecided().length === 0) break;
@@ -77,18 +82,20 @@ export async function runVotes(request: VoteRequest): Promise<VoteRound> {
     if (result.state === 'lost') break;
     let waitMs: number | undefined;
     if (result.state === 'won') {
-      const now = performance.now();
+      const now = clock.elapsed();
       graceEndsAt ??= now + Math.max(request.graceMs, (now - startedAt) * GRACE_SHARE);
+      endLate ??= request.silence.late(() => undecided().map((node) => node.id), () => { graceEndsAt = now; wake(); });
       waitMs = graceEndsAt - now;
       if (waitMs <= 0) break;
     }
     await new Promise<void>((resolve) => {
-      const timer = waitMs === undefined ? undefined : setTimeout(resolve, waitMs);
-      const finish = () => { clearTimeout(timer); signal.removeEventListener('abort', finish); resolve(); };
+      const cancel = waitMs === undefined ? undefined : clock.after(waitMs, resolve);
+      const finish = () => { cancel?.(); signal.removeEventListener('abort', finish); resolve(); };
       wake = finish;
       signal.addEventListener('abort', finish, { once: true });
     });
   }
+  endLate?.();
   const broken = sourceFailure !== undefined || signal.aborted;
   // Only a node that is late while a quorum waits is at fault; where the vote can't be won, its answer isn't wanted.
   const late = !broken && count().state === 'won';

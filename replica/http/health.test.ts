@@ -4,14 +4,16 @@ import { tmpdir } from 'node:os';
 import type { ReplicaContext } from '../context.ts';
 import { registerHealth } from './health.ts';
 
-for (const [ready, failed, serves] of [[true, false, true], [true, true, false], [false, false, false]] as const) {
-  test(`a node ${ready ? 'past' : 'before'} its handshake with a ${failed ? 'failed' : 'sound'} journal says that it ${serves ? 'serves' : 'does not serve'}`, async (t) => {
+for (const [ready, writable, code, status] of [[true, true, 200, 'ok'], [true, false, 200, 'read only'], [false, true, 503, 'starting']] as const) {
+  test(`a node ${ready ? 'past' : 'before'} its handshake that ${writable ? 'can' : 'can not'} promise says "${status}"`, async (t) => {
     const app = fastify();
     t.teardown(() => app.close());
     registerHealth(app, {
-      ready, journal: { failed }, config: { node: 'n1', directory: tmpdir() }, boot: 'b', replicas: { opened: [] },
+      ready, isWritable: () => writable, config: { node: 'n1', directory: tmpdir() }, boot: 'b', replicas: { opened: [] },
     } as unknown as ReplicaContext);
-    t.is((await app.inject('/readyz')).statusCode, serves ? 200 : 503);
-    t.is((await app.inject('/status')).json<{ ready: boolean }>().ready, serves);
+    const answer = await app.inject('/readyz');
+    t.is(answer.statusCode, code);
+    t.is(answer.json<{ status: string }>().status, status);
+    t.like((await app.inject('/status')).json(), { ready, writable });
   });
 }

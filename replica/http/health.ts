@@ -9,10 +9,9 @@ import type { ReplicaContext } from '../context.ts';
 export function registerHealth(app: FastifyInstance, context: ReplicaContext): void {
   const open = { config: { public: true } };
   app.get('/healthz', open, async () => ({ status: 'ok' }));
-  // A node whose journal failed can't promise; it is better left out than asked each time.
-  const isReady = () => context.ready && !context.journal.failed;
   app.get('/readyz', open, async (_request, reply) => {
-    await reply.code(isReady() ? 200 : 503).send({ status: isReady() ? 'ok' : context.journal.failed ? 'disk failure' : 'starting' });
+    const serving = context.isWritable() ? 'ok' : 'read only';
+    await reply.code(context.ready ? 200 : 503).send({ status: context.ready ? serving : 'starting' });
   });
   app.get('/metrics', open, async (_request, reply) => {
     await reply.type(context.metrics.registry.contentType).send(await context.metrics.registry.metrics());
@@ -23,7 +22,8 @@ export function registerHealth(app: FastifyInstance, context: ReplicaContext): v
     return {
       node: context.config.node,
       boot: context.boot,
-      ready: isReady(),
+      ready: context.ready,
+      writable: context.isWritable(),
       loadAverage: loadavg()[0]!,
       diskFreeBytes: disk.bavail * disk.bsize,
       diskTotalBytes: disk.blocks * disk.bsize,

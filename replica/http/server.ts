@@ -6,6 +6,7 @@ import { REQUEST_ID_HEADER } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../context.ts';
 import { registerHealth } from './health.ts';
 import { registerPacks } from './packs.ts';
+import { registerLifeline } from './lifeline.ts';
 import { registerReads } from './reads.ts';
 import { registerRepairs } from './repairs.ts';
 import { registerReplicas } from './replicas.ts';
@@ -39,7 +40,9 @@ export function makeServer(context: ReplicaContext): App {
       ? new TrivetError('bad_request', { problem: error.message })
       : asTrivetError(error);
     const fault = error instanceof TrivetError ? error : expectedFault;
-    if (fault.code === 'internal') request.log.error({ err: error }, 'unexpected error');
+    // Work that is broken off because nobody waits for its answer any more is no fault of this program.
+    if (error.name === 'AbortError' && reply.raw.destroyed) request.log.info({ url: request.url }, 'the client left');
+    else if (fault.code === 'internal') request.log.error({ err: error }, 'unexpected error');
     else request.log.info({ code: fault.code, fields: fault.fields, url: request.url }, 'refused');
     await reply.code(fault.status).send(fault.toJSON());
   });
@@ -50,6 +53,7 @@ export function makeServer(context: ReplicaContext): App {
   registerRepairs(app, context);
   registerVote(app, context);
   registerTransactions(app, context);
+  registerLifeline(app, context);
   registerReads(app, context);
   return app as unknown as App;
 }

@@ -9,7 +9,7 @@ import type { Phase } from '../metrics.ts';
 /** Phases 2 and 3 of a transaction: prepare, commit, abort; and the promises that are held. */
 export function registerTransactions(plain: FastifyInstance, context: ReplicaContext): void {
   const app = plain.withTypeProvider<TypeBoxTypeProvider>();
-  const { lifelines, participant, replicas } = context;
+  const { participant, replicas } = context;
 
   async function timed<T>(phase: Phase, action: () => Promise<T>): Promise<T> {
     const end = context.metrics.phase.startTimer({ phase });
@@ -24,31 +24,23 @@ export function registerTransactions(plain: FastifyInstance, context: ReplicaCon
   }
 
   app.post('/repositories/:repository/prepare', { schema: { params: RepositoryParams, body: PrepareRequest } },
-    async (request): Promise<PrepareAnswer> => timed('prepare', () => replicas.use(request.params.repository, async (replica) => {
-      const answer = await participant.prepare(replica, request.body);
-      if (answer.promised) lifelines.watch(request.raw.socket, replica.id, request.body.batch);
-      return answer;
-    })));
+    async (request): Promise<PrepareAnswer> => timed('prepare', () => (
+      replicas.use(request.params.repository, (replica) => participant.prepare(replica, request.body)))));
 
   app.post('/repositories/:repository/commit', { schema: { params: RepositoryParams, body: CommitRequest } },
-    async (request): Promise<ReplicaPosition> => timed('commit', () => replicas.use(request.params.repository, async (replica) => {
-      const position = await participant.commit(replica, request.body.batch);
-      lifelines.forget(request.body.batch);
-      return position;
-    })));
+    async (request): Promise<ReplicaPosition> => timed('commit', () => (
+      replicas.use(request.params.repository, (replica) => participant.commit(replica, request.body)))));
 
   app.post('/repositories/:repository/abort', { schema: { params: RepositoryParams, body: AbortRequest } },
     async (request) => {
       await timed('abort', () => replicas.use(request.params.repository, (replica) => participant.abort(replica, request.body)));
-      if (request.body.batch !== undefined) lifelines.forget(request.body.batch);
       return {};
     });
 
   app.get('/promises', async (): Promise<PromiseListing> => ({
     promises: [...replicas.opened].flatMap(({ promise }) => (promise === undefined ? [] : [{
       repository: promise.record.repository, batch: promise.record.batch, transactions: promise.record.transactions,
-      // The clock may have been set back.
-      ageMs: Math.max(0, Date.now() - promise.madeAtMs),
+      ageMs: context.clock.elapsed() - promise.madeAtElapsedMs,
     }])),
   }));
 }

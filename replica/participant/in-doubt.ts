@@ -1,6 +1,5 @@
 import { asTrivetError } from '@trivet/proto/errors.ts';
 import type { Replica } from '../repository/replica.ts';
-import type { Replicas } from '../repository/replicas.ts';
 import type { Controllers } from './controllers.ts';
 import type { Participant } from './participant.ts';
 
@@ -16,13 +15,16 @@ export interface InDoubtEvents {
  */
 export class InDoubt {
   readonly #node: string;
-  readonly #replicas: Replicas;
+  readonly #replicas: { readonly opened: Iterable<Replica> };
   readonly #participant: Participant;
-  readonly #controllers: Controllers;
+  readonly #controllers: Pick<Controllers, 'settle'>;
   readonly #events: InDoubtEvents;
   readonly #asking = new Set<string>();
 
-  constructor(node: string, replicas: Replicas, participant: Participant, controllers: Controllers, events: InDoubtEvents) {
+  constructor(
+    node: string, replicas: { readonly opened: Iterable<Replica> }, participant: Participant,
+    controllers: Pick<Controllers, 'settle'>, events: InDoubtEvents,
+  ) {
     this.#node = node;
     this.#replicas = replicas;
     this.#participant = participant;
@@ -30,8 +32,8 @@ export class InDoubt {
     this.#events = events;
   }
 
-  async settleOlderThan(madeBeforeMs: number): Promise<void> {
-    const old = [...this.#replicas.opened].filter((replica) => replica.promise !== undefined && replica.promise.madeAtMs < madeBeforeMs);
+  async settleOlderThan(madeBeforeElapsedMs: number): Promise<void> {
+    const old = [...this.#replicas.opened].filter((replica) => replica.promise !== undefined && replica.promise.madeAtElapsedMs < madeBeforeElapsedMs);
     await Promise.all(old.map((replica) => this.settle(replica)));
   }
 
@@ -41,15 +43,17 @@ export class InDoubt {
     if (record === undefined || this.#asking.has(record.batch)) return;
     this.#asking.add(record.batch);
     try {
-      const { outcome } = await this.#controllers.settle({
+      const settled = await this.#controllers.settle({
         node: this.#node, repository: record.repository, batch: record.batch, transactions: record.transactions,
       });
       // The coordinator may have come back meanwhile; both are idempotent.
-      if (outcome === 'commit') await this.#participant.commit(replica, record.batch);
+      if (settled.outcome === 'commit') await this.#participant.commit(replica, { batch: record.batch, after: settled.after });
       else await this.#participant.abort(replica, { batch: record.batch, transactions: record.transactions });
-      this.#events.settled(record.repository, record.batch, outcome);
+      this.#events.settled(record.repository, record.batch, settled.outcome);
     } catch (error) {
-      this.#events.unanswered(record.repository, record.batch, asTrivetError(error).code);
+      const { code } = asTrivetError(error);
+      if (code === 'promise_differs') this.#events.settled(record.repository, record.batch, 'abort');
+      else this.#events.unanswered(record.repository, record.batch, code);
     } finally {
       this.#asking.delete(record.batch);
     }

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
+import { TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
+import { journalFiles, type JournalDisk } from './journal-files.ts';
 import { Journal, parseJournal, type JournalRecord, type PromiseRecord } from './journal.ts';
 
 test('what was appended is read again, in order, by the next start', async (t) => {
@@ -105,6 +107,33 @@ test('a promise that is made while the journal changes files is in one of them',
   t.deepEqual(held.filter((record) => !read.has(record.batch)), []);
 });
 
+test('a journal changes files while records keep coming: it waits for one group and no more', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'trivet-journal-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const disk = journalFiles(directory);
+  let appended = 0;
+  const appending: Promise<void>[] = [];
+  const more = () => { appending.push(journal.append(promise(), true)); };
+  // A disk under which the next record has always come before the last one is done.
+  const busy: JournalDisk = { ...disk, create: async (name) => {
+    const file = await disk.create(name);
+    return { ...file, sync: async () => {
+      await file.sync();
+      appended += 1;
+      if (appended < 200) more();
+    } };
+  } };
+  const journal = new Journal(busy, async () => {});
+  await journal.read();
+  await journal.rotate(() => []);
+  more();
+  await journal.rotate(() => []);
+  t.true(appended < 200, 'records were still coming');
+  while (appending.length > 0) await appending.shift();
+  await journal.close();
+  t.is(appended, 200);
+});
+
 test('control: a promise that nobody carries over is lost with the old file', async (t) => {
   const { directory, journal } = await openJournal(t);
   await journal.append(promise(), true);
@@ -113,13 +142,98 @@ test('control: a promise that nobody carries over is lost with the old file', as
   t.deepEqual(await reader(directory).read(), []);
 });
 
-test('after a failed write every append fails with disk_failure, for the disk holds nobody knows what', async (t) => {
-  const { journal } = await openJournal(t);
-  t.false(journal.failed);
-  await journal.close();
+test('records that are kept go along into each new file, until a restart record has ended them', async (t) => {
+  const { directory, journal } = await openJournal(t);
+  const kept: JournalRecord[] = [promise(), { kind: 'committed', repository: 'r', batch: 'b' }, { ...promise(), repository: 'other' }];
+  journal.keep(kept);
+  for (let i = 0; i < 2; i++) {
+    await journal.rotate(() => []);
+    t.deepEqual(parseJournal(onlyFile(directory)), [...kept.slice(0, 2), kept[2]]);
+  }
+  await journal.append({ kind: 'restart', repository: 'r' }, true);
+  await journal.rotate(() => []);
+  t.deepEqual(parseJournal(onlyFile(directory)), [kept[2]]);
+});
+
+test('after a failed write every append fails, until the journal goes on in a new file that has what is outstanding', async (t) => {
+  const { directory, journal, disk } = await openFailing(t);
+  const [kept, torn, next] = [promise(), promise(), promise()];
+  await journal.append(kept, true);
+  disk.fails = 'append';
+  await t.throwsAsync(journal.append(torn, true), { code: 'disk_failure' });
+  t.true(journal.failed && journal.wantsNewFile);
+  await t.throwsAsync(journal.append(next, true), { code: 'disk_failure' });
+  for (let i = 0; i < 3; i++) await t.throwsAsync(journal.rotate(() => [kept]), { code: 'disk_failure' });
+  t.deepEqual(parseJournal(onlyFile(directory)), [kept], 'a full disk is not filled with attempts');
+  disk.fails = undefined;
+  await journal.rotate(() => [kept]);
+  t.false(journal.failed || journal.wantsNewFile);
+  await journal.append(next, true);
+  t.deepEqual(parseJournal(onlyFile(directory)), [kept, next]);
+});
+
+test('after a failed write with nothing outstanding the journal goes on as well', async (t) => {
+  const { directory, journal, disk } = await openFailing(t);
+  disk.fails = 'append';
   await t.throwsAsync(journal.append(promise(), true), { code: 'disk_failure' });
-  t.true(journal.failed);
-  await t.throwsAsync(journal.append(promise(), false), { code: 'disk_failure' });
+  disk.fails = undefined;
+  await journal.rotate(() => []);
+  const record = promise();
+  await journal.append(record, true);
+  t.deepEqual(parseJournal(onlyFile(directory)), [record]);
+});
+
+test('a file that can not be made leaves the journal as it is', async (t) => {
+  const { directory, journal, disk } = await openFailing(t);
+  const record = promise();
+  disk.fails = 'create';
+  await t.throwsAsync(journal.rotate(() => []));
+  await journal.append(record, true);
+  t.deepEqual(parseJournal(onlyFile(directory)), [record]);
+});
+
+for (const during of ['an append', 'a change of files'] as const) {
+  test(`after a failed fsync in ${during} nothing is promised any more, whatever the disk says later, and no file goes`, async (t) => {
+    const { directory, journal, disk } = await openFailing(t);
+    const kept = promise();
+    await journal.append(kept, true);
+    disk.fails = 'sync';
+    await t.throwsAsync(during === 'an append' ? journal.append(promise(), true) : journal.rotate(() => [kept]), { code: 'disk_failure' });
+    disk.fails = undefined;
+    t.true(journal.failed);
+    t.false(journal.wantsNewFile);
+    await t.throwsAsync(journal.rotate(() => [kept]), { code: 'disk_failure' });
+    await t.throwsAsync(journal.append(promise(), true), { code: 'disk_failure' });
+    await journal.close();
+    t.deepEqual((await reader(directory).read())[0], kept);
+  });
+}
+
+test('an fsync that fails while a change of files waits ends that, too', async (t) => {
+  const { journal, disk } = await openFailing(t);
+  disk.fails = 'sync';
+  const both = await Promise.allSettled([journal.append(promise(), true), journal.rotate(() => [])]);
+  t.deepEqual(both.map(({ status }) => status), ['rejected', 'rejected']);
+});
+
+test('after a flush that may have lost something no file goes in this life; one that was not tried is tried again', async (t) => {
+  let fault: Error | undefined;
+  const { directory, journal } = await openJournal(t, async () => { if (fault !== undefined) throw fault; });
+  const record = promise();
+  await journal.append(record, true);
+  fault = new Error('no process could be started');
+  await t.throwsAsync(journal.rotate(() => []));
+  fault = undefined;
+  await journal.rotate(() => []);
+  t.is(readdirSync(directory).length, 1);
+  const second = promise();
+  await journal.append(second, true);
+  fault = new TrivetError('disk_failure');
+  await t.throwsAsync(journal.rotate(() => []), { code: 'disk_failure' });
+  fault = undefined;
+  for (let i = 0; i < 2; i++) await journal.rotate(() => []);
+  await journal.close();
+  t.deepEqual(await reader(directory).read(), [second]);
 });
 
 test('files that are not of the journal are left alone', async (t) => {
@@ -150,7 +264,7 @@ test('an old file that ends torn does not hide the file after it', async (t) => 
 
 async function openJournal(t: ExecutionContext, flush: (directory: string) => Promise<void> = async () => {}) {
   const directory = mkdtempSync(join(tmpdir(), 'trivet-journal-'));
-  const journal = new Journal(directory, () => flush(directory));
+  const journal = new Journal(journalFiles(directory), () => flush(directory));
   t.teardown(async () => {
     await journal.close();
     rmSync(directory, { recursive: true });
@@ -160,8 +274,39 @@ async function openJournal(t: ExecutionContext, flush: (directory: string) => Pr
   return { directory, journal };
 }
 
+/** A journal on a disk that fails when it is told to. */
+async function openFailing(t: ExecutionContext) {
+  const directory = mkdtempSync(join(tmpdir(), 'trivet-journal-'));
+  const files = journalFiles(directory);
+  const disk: { fails?: 'create' | 'append' | 'sync' | undefined } = {};
+  const unless = (operation: typeof disk.fails) => { if (disk.fails === operation) throw new Error(`${operation}: no space left on device`); };
+  const journal = new Journal({ ...files, create: async (name) => {
+    unless('create');
+    const file = await files.create(name);
+    return {
+      ...file,
+      append: async (bytes) => {
+        if (disk.fails === 'append') await file.append(bytes.subarray(0, bytes.length >> 1));
+        unless('append');
+        await file.append(bytes);
+      },
+      sync: async () => {
+        unless('sync');
+        await file.sync();
+      },
+    };
+  } }, async () => {});
+  t.teardown(async () => {
+    await journal.close();
+    rmSync(directory, { recursive: true });
+  });
+  await journal.read();
+  await journal.rotate(() => []);
+  return { directory, journal, disk };
+}
+
 function reader(directory: string): Journal {
-  return new Journal(directory, async () => {});
+  return new Journal(journalFiles(directory), async () => {});
 }
 
 function promise(): PromiseRecord {

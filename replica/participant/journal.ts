@@ -1,9 +1,7 @@
-import { mkdir, open, readdir, readFile, unlink, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { RefChange } from '../refs/ref-store.ts';
-import { syncPath } from '../repository/layout.ts';
+import type { JournalDisk, JournalFile } from './journal-files.ts';
 
 /** A generation together with the refs digest that goes with it. */
 export interface Position {
@@ -31,6 +29,17 @@ export type JournalRecord =
 interface Waiting {
   text: string;
   durable: boolean;
+  /** The repository whose earlier records this one ends. */
+  restarts: string | undefined;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
+/** A file that the journal is to go on in. */
+interface NextFile {
+  file: JournalFile;
+  outstanding: () => readonly PromiseRecord[];
+  /** Called when the new file has what is outstanding. */
   resolve: () => void;
   reject: (error: unknown) => void;
 }
@@ -43,21 +52,39 @@ interface Waiting {
  *
  * The journal is also what makes refs durable: nothing else fsyncs them. A file of the journal is therefore deleted
  * only after `flush` has brought everything its records did to the disk.
+ *
+ * - **sound**: records are appended.
+ * - **wants a new file**: a write failed, as when the disk is full. The file may end torn, and nothing behind that would be
+ *   read; so nothing is appended until `rotate` has gone on in a new one.
+ * - **failed**: an fsync failed. The kernel may have dropped what it could not write and report nothing the next time, so
+ *   nothing is promised any more until this node has been started again and has read what the disk really has.
  */
 export class Journal {
-  readonly #directory: string;
+  readonly #disk: JournalDisk;
   readonly #flush: () => Promise<void>;
-  #file: FileHandle | undefined;
+  readonly #save: () => Promise<void>;
+  #file: JournalFile | undefined;
   #sequence = 0;
   #bytes = 0;
   #queue: Waiting[] = [];
   #writing: Promise<void> | undefined;
-  #failed: unknown;
+  #failure: { cause: unknown; final: boolean } | undefined;
+  /** Whether a flush has failed: what older files did may not be on the disk, whatever a later flush says. */
+  #mustKeepFiles = false;
+  /** Where to go on once the group that is being written is on the disk. */
+  #next: NextFile | undefined;
+  /** By repository, records that go along into each new file until a `restart` record has ended them. */
+  readonly #kept = new Map<string, JournalRecord[]>();
 
-  /** @param flush brings all that was written to this file system so far to the disk, as syncfs(2) does */
-  constructor(directory: string, flush: () => Promise<void>) {
-    this.#directory = directory;
+  /**
+   * @param flush brings all that was written to this file system so far to the disk, as syncfs(2) does; it throws TrivetError
+   *   disk_failure when that may have gone wrong, and anything else when it was not even tried
+   * @param save writes what else must be on the disk before a file of the journal goes
+   */
+  constructor(disk: JournalDisk, flush: () => Promise<void>, save: () => Promise<void> = async () => {}) {
+    this.#disk = disk;
     this.#flush = flush;
+    this.#save = save;
   }
 
   /** Bytes in the present file. */
@@ -65,17 +92,21 @@ export class Journal {
     return this.#bytes;
   }
 
-  /** Whether a write has failed: from then on this node can promise nothing until it is started again. */
+  /** Whether nothing can be promised at the moment: a write or an fsync has failed. */
   get failed(): boolean {
-    return this.#failed !== undefined;
+    return this.#failure !== undefined;
+  }
+
+  /** Whether `rotate` would mend that, if the disk lets it. */
+  get wantsNewFile(): boolean {
+    return this.#failure?.final === false;
   }
 
   /** Everything on record, oldest first. Call once, before `rotate`. */
   async read(): Promise<JournalRecord[]> {
-    await mkdir(this.#directory, { recursive: true });
     const records: JournalRecord[] = [];
     for (const sequence of await this.#sequences()) {
-      records.push(...parseJournal(await readFile(this.#path(sequence), 'utf8')));
+      records.push(...parseJournal(await this.#disk.read(nameOf(sequence))));
       this.#sequence = sequence;
     }
     return records;
@@ -84,36 +115,60 @@ export class Journal {
   /**
    * Appends a record.
    * @param durable wait for the disk; without it the record is written soon, and may be lost in a crash
-   * @throws TrivetError disk_failure; from then on every append fails, for what the disk holds is no longer known
+   * @throws TrivetError disk_failure; from then on every append fails, until `rotate` has gone on in a new file
    */
   append(record: JournalRecord, durable: boolean): Promise<void> {
-    if (this.#failed !== undefined) return Promise.reject(new TrivetError('disk_failure', {}, { cause: this.#failed }));
-    const json = JSON.stringify(record);
+    if (this.#failure !== undefined) return Promise.reject(diskFailure(this.#failure.cause));
     return new Promise((resolve, reject) => {
-      this.#queue.push({ text: `${checksum(json)} ${json}\n`, durable, resolve, reject });
+      const restarts = record.kind === 'restart' ? record.repository : undefined;
+      this.#queue.push({ text: lineOf(record), durable, restarts, resolve, reject });
       this.#writing ??= this.#drain();
     });
   }
 
   /**
+   * Keeps records of replicas that could not be brought in order: whatever file the journal goes on in has them too, until
+   * a `restart` record says that such a replica was made anew. Call before `rotate`.
+   */
+  keep(records: readonly JournalRecord[]): void {
+    for (const record of records) {
+      const kept = this.#kept.get(record.repository) ?? [];
+      this.#kept.set(record.repository, [...kept, record]);
+    }
+  }
+
+  /**
    * Goes on in a new file that begins with what is outstanding, and deletes the older ones once all they did is on the
    * disk. A crash in between leaves both; reading them in order gives the same state.
+   * Waits for one group of records at most, however many keep coming.
    * @param outstanding the promises without an outcome at the moment of the call, those still being written included
+   * @throws TrivetError disk_failure, and what the disk throws; then the older files are all there
    */
   async rotate(outstanding: () => readonly PromiseRecord[]): Promise<void> {
     const old = await this.#sequences();
     this.#sequence += 1;
-    const file = await open(this.#path(this.#sequence), 'ax', 0o600);
-    await syncPath(this.#directory);
-    while (this.#writing !== undefined) await this.#writing;
-    // No await between here and the call of `outstanding`: a promise is either in its answer or goes to the new file.
+    const name = nameOf(this.#sequence);
+    const file = await this.#disk.create(name);
     const previous = this.#file;
-    this.#file = file;
-    this.#bytes = 0;
-    await Promise.all(outstanding().map((record) => this.append(record, true)));
-    await previous?.close();
-    await this.#flush();
-    for (const sequence of old) await unlink(this.#path(sequence));
+    try {
+      await new Promise<void>((resolve, reject) => {
+        if (this.#failure?.final) throw diskFailure(this.#failure.cause);
+        this.#next = { file, outstanding, resolve, reject };
+        this.#writing ??= this.#drain();
+      });
+    } catch (error) {
+      // Nothing is in it that isn't in the older ones; a full disk must not fill up with attempts.
+      if (this.#file === file) this.#file = undefined;
+      await file.close().catch(() => {});
+      await this.#disk.remove(name).catch(() => {});
+      throw error;
+    } finally {
+      await previous?.close().catch(() => {});
+    }
+    await this.#save();
+    await this.#flushOnce();
+    if (this.#mustKeepFiles) return;
+    for (const sequence of old) await this.#disk.remove(nameOf(sequence));
   }
 
   async close(): Promise<void> {
@@ -125,34 +180,65 @@ export class Journal {
   async #drain(): Promise<void> {
     // One microtask later, so that everything appended in this turn of the event loop goes out together.
     await Promise.resolve();
-    while (this.#queue.length > 0) {
+    while (this.#queue.length > 0 || this.#next !== undefined) {
+      if (this.#next !== undefined) this.#goOnInNext(this.#next);
       const group = this.#queue;
       this.#queue = [];
+      if (group.length === 0) break;
+      let written = false;
       try {
         const file = this.#file;
         if (file === undefined) throw new Error('the journal is not open');
         const bytes = Buffer.from(group.map((waiting) => waiting.text).join(''));
-        await file.appendFile(bytes);
+        await file.append(bytes);
         this.#bytes += bytes.length;
-        if (group.some((waiting) => waiting.durable)) await file.datasync();
+        written = true;
+        if (group.some((waiting) => waiting.durable)) await file.sync();
+        // Not before they are written: until then a new file has to begin with what they end.
+        for (const { restarts } of group) if (restarts !== undefined) this.#kept.delete(restarts);
         for (const waiting of group) waiting.resolve();
       } catch (error) {
-        // After a failed write or fsync the kernel may have dropped the pages: never try again on the same file.
-        this.#failed = error;
-        for (const waiting of [...group, ...this.#queue]) waiting.reject(new TrivetError('disk_failure', {}, { cause: error }));
+        this.#failure = { cause: error, final: written };
+        for (const waiting of [...group, ...this.#queue]) waiting.reject(diskFailure(error));
         this.#queue = [];
+        if (!written) continue;
+        this.#next?.reject(diskFailure(error));
+        this.#next = undefined;
       }
     }
     this.#writing = undefined;
   }
 
-  async #sequences(): Promise<number[]> {
-    const names = await readdir(this.#directory);
-    return names.filter((name) => /^\d{12}\.log$/.test(name)).map((name) => Number.parseInt(name, 10)).sort((a, b) => a - b);
+  /**
+   * Between two groups. All in one step: a promise that is held is among the outstanding ones and comes before whatever waits
+   * to be written; one that is made later is written behind them.
+   */
+  #goOnInNext({ file, outstanding, resolve, reject }: NextFile): void {
+    this.#next = undefined;
+    this.#file = file;
+    this.#bytes = 0;
+    this.#failure = undefined;
+    const carried = [...[...this.#kept.values()].flat(), ...outstanding()];
+    const last = carried.length - 1;
+    this.#queue.unshift(...carried.map((record, i) => ({
+      text: lineOf(record), durable: true, restarts: undefined, resolve: i === last ? resolve : () => {}, reject: i === last ? reject : () => {},
+    })));
+    if (carried.length === 0) resolve();
   }
 
-  #path(sequence: number): string {
-    return join(this.#directory, `${String(sequence).padStart(12, '0')}.log`);
+  async #flushOnce(): Promise<void> {
+    if (this.#mustKeepFiles) return;
+    try {
+      await this.#flush();
+    } catch (error) {
+      if (error instanceof TrivetError) this.#mustKeepFiles = true;
+      throw error;
+    }
+  }
+
+  async #sequences(): Promise<number[]> {
+    const names = await this.#disk.list();
+    return names.filter((name) => /^\d{12}\.log$/.test(name)).map((name) => Number.parseInt(name, 10)).sort((a, b) => a - b);
   }
 }
 
@@ -167,6 +253,19 @@ export function parseJournal(text: string): JournalRecord[] {
     records.push(JSON.parse(json) as JournalRecord);
   }
   return records;
+}
+
+function nameOf(sequence: number): string {
+  return `${String(sequence).padStart(12, '0')}.log`;
+}
+
+function diskFailure(cause: unknown): TrivetError {
+  return new TrivetError('disk_failure', { operation: 'write the journal' }, { cause });
+}
+
+function lineOf(record: JournalRecord): string {
+  const json = JSON.stringify(record);
+  return `${checksum(json)} ${json}\n`;
 }
 
 function checksum(text: string): string {

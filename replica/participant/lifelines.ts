@@ -1,87 +1,77 @@
-import type { Socket } from 'node:net';
-import type { Replicas } from '../repository/replicas.ts';
+import type { Clock } from '@trivet/proto/clock.ts';
+import type { Replica } from '../repository/replica.ts';
 import type { InDoubt } from './in-doubt.ts';
 
-/** A coordinator that lives may have closed a connection for a reason of its own; by then it has decided, mostly. */
+/** A controller whose lifeline was cut, but who lives, has another one by then. */
 const PAUSE_MS = 250;
 const MAX_PAUSE_MS = 5_000;
 
 /**
- * The connections on which promises were asked for. When one closes while its promise is still held, whoever asked is
- * probably dead: the decision is asked for after a short pause, instead of when the promise has become old, and again with
- * longer pauses until somebody knows.
+ * One open request for each controller's process, for as long as it lives. When the last one of a process has closed, and
+ * no other has come after a short pause, whatever it coordinated is in doubt: the decision is asked for at once, instead
+ * of when a promise has become old, and again with longer pauses until no promise of that coordinator is left.
  *
- * A promise is watched from its prepare to its end; a connection that is kept alive has one listener, whatever it carries.
+ * Connections that carry pushes say nothing of the kind: they close whenever a client breaks off, and to ask too early
+ * means to abort what a healthy coordinator is about to decide.
  */
 export class Lifelines {
-  readonly #replicas: Replicas;
-  readonly #inDoubt: InDoubt;
-  /** For each connection, the batches promised on it that haven't ended, with their repositories. */
-  readonly #batches = new Map<Socket, Map<string, string>>();
-  readonly #sockets = new Map<string, Socket>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #replicas: { readonly opened: Iterable<Replica> };
+  readonly #inDoubt: Pick<InDoubt, 'settle'>;
+  readonly #clock: Clock;
+  /** By controller, what ends each of its lifelines from this side. */
+  readonly #lines = new Map<string, Set<() => void>>();
+  readonly #timers = new Set<() => void>();
   #closing = false;
 
-  constructor(replicas: Replicas, inDoubt: InDoubt) {
+  constructor(replicas: { readonly opened: Iterable<Replica> }, inDoubt: Pick<InDoubt, 'settle'>, clock: Clock) {
     this.#replicas = replicas;
     this.#inDoubt = inDoubt;
+    this.#clock = clock;
   }
 
-  /** Batches that are watched. */
+  /** Controllers that have a lifeline here. */
   get size(): number {
-    return this.#sockets.size;
+    return this.#lines.size;
   }
 
-  /** A batch was promised on this connection, which may be closed already. */
-  watch(socket: Socket, repository: string, batch: string): void {
-    this.forget(batch);
-    if (socket.destroyed) {
-      this.#suspect(repository, batch, PAUSE_MS);
-      return;
-    }
-    let batches = this.#batches.get(socket);
-    if (batches === undefined) {
-      batches = new Map();
-      this.#batches.set(socket, batches);
-      socket.once('close', () => this.#closed(socket));
-    }
-    batches.set(batch, repository);
-    this.#sockets.set(batch, socket);
+  /**
+   * A controller has opened a lifeline.
+   * @param end closes it from this side
+   * @returns what must be called when it has closed
+   */
+  open(controller: string, end: () => void): () => void {
+    if (this.#closing) end();
+    const lines = this.#lines.get(controller) ?? new Set();
+    this.#lines.set(controller, lines);
+    lines.add(end);
+    return () => {
+      lines.delete(end);
+      if (lines.size > 0 || this.#lines.get(controller) !== lines) return;
+      this.#lines.delete(controller);
+      this.#suspect(controller, PAUSE_MS);
+    };
   }
 
-  /** The batch has ended. */
-  forget(batch: string): void {
-    const socket = this.#sockets.get(batch);
-    this.#sockets.delete(batch);
-    if (socket !== undefined) this.#batches.get(socket)?.delete(batch);
-  }
-
-  /** Asks nobody any more. */
+  /** Ends every lifeline, and asks nobody any more. */
   close(): void {
     this.#closing = true;
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const cancel of this.#timers) cancel();
     this.#timers.clear();
+    for (const lines of this.#lines.values()) for (const end of lines) end();
   }
 
-  #closed(socket: Socket): void {
-    const batches = this.#batches.get(socket)!;
-    this.#batches.delete(socket);
-    for (const [batch, repository] of batches) {
-      this.#sockets.delete(batch);
-      this.#suspect(repository, batch, PAUSE_MS);
-    }
-  }
-
-  #suspect(repository: string, batch: string, pauseMs: number): void {
+  #suspect(controller: string, pauseMs: number): void {
     if (this.#closing) return;
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      const replica = [...this.#replicas.opened].find(({ id }) => id === repository);
-      if (replica?.promise?.record.batch !== batch) return;
-      void this.#inDoubt.settle(replica).then(() => {
-        if (replica.promise?.record.batch === batch) this.#suspect(repository, batch, Math.min(2 * pauseMs, MAX_PAUSE_MS));
-      });
-    }, pauseMs);
-    this.#timers.add(timer);
+    const cancel = this.#clock.after(pauseMs, () => {
+      this.#timers.delete(cancel);
+      if (!this.#lines.has(controller)) void this.#settle(controller, pauseMs);
+    });
+    this.#timers.add(cancel);
+  }
+
+  async #settle(controller: string, pauseMs: number): Promise<void> {
+    const orphans = () => [...this.#replicas.opened].filter((replica) => replica.promise?.coordinator === controller);
+    await Promise.all(orphans().map((replica) => this.#inDoubt.settle(replica)));
+    if (orphans().length > 0) this.#suspect(controller, Math.min(2 * pauseMs, MAX_PAUSE_MS));
   }
 }

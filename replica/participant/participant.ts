@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import type { Clock } from '@trivet/proto/clock.ts';
 import { isZeroOid } from '@trivet/proto/object-format.ts';
 import { voteDigest } from '@trivet/proto/vote.ts';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { Failpoint } from '@trivet/proto/failpoint.ts';
 import type {
-  AbortRequest, PrepareAnswer, PrepareRequest, ReplicaPosition, VoteAnswer, VoteHeader,
+  AbortRequest, CommitRequest, PrepareAnswer, PrepareRequest, ReplicaPosition, VoteAnswer, VoteHeader,
 } from '@trivet/proto/messages.ts';
 import type { Ingest, Quarantine } from '../quarantine/ingest.ts';
 import { runGit } from '../git/process.ts';
@@ -12,12 +13,16 @@ import { planBatch } from '../refs/plan.ts';
 import { quarantineDirectory } from '../repository/layout.ts';
 import type { Replica, Vote } from '../repository/replica.ts';
 import type { Journal, PromiseRecord } from './journal.ts';
+import { promises } from './promises.ts';
+import { lookingWhile } from './room.ts';
 import { judgeCommands } from './verdicts.ts';
 
 export interface ParticipantOptions {
   catchUpMs: number;
   /** Votes a replica keeps at most; a push that would be one more is refused. */
   maxVotes: number;
+  /** Whether the journal can take promises and the disk has room for more than those. */
+  isWritable: () => boolean;
 }
 
 /**
@@ -32,13 +37,17 @@ export interface ParticipantOptions {
  * decision, brought by the coordinator or asked for by this node.
  */
 export class Participant {
-  readonly #ingest: Ingest;
-  readonly #journal: Journal;
+  readonly #ingest: Pick<Ingest, 'ingest'>;
+  readonly #journal: Pick<Journal, 'append'>;
   readonly #failpoint: Failpoint;
   readonly #options: ParticipantOptions;
+  readonly #clock: Clock;
 
-  constructor(ingest: Ingest, journal: Journal, failpoint: Failpoint, options: ParticipantOptions) {
+  constructor(
+    ingest: Pick<Ingest, 'ingest'>, journal: Pick<Journal, 'append'>, failpoint: Failpoint, clock: Clock, options: ParticipantOptions,
+  ) {
     this.#ingest = ingest;
+    this.#clock = clock;
     this.#journal = journal;
     this.#failpoint = failpoint;
     this.#options = options;
@@ -47,12 +56,14 @@ export class Participant {
   /**
    * Takes the pack into quarantine and says what this replica would do with the push.
    * @param pack undefined when the push only deletes
-   * @throws TrivetError replica_behind, too_busy, unknown_transaction (a transaction that voted already)
+   * @throws TrivetError replica_behind, too_busy, unknown_transaction (a transaction that voted already), disk_failure, also
+   *   when the disk is nearly full: the rest belongs to what was voted before
    */
   async vote(
     replica: Replica, header: VoteHeader, pack: AsyncIterable<Buffer> | undefined, signal: AbortSignal,
   ): Promise<VoteAnswer> {
     if (replica.votes.size >= this.#options.maxVotes) throw new TrivetError('too_busy', { votes: replica.votes.size });
+    this.#expectWritable();
     await replica.reach(header.generation, this.#options.catchUpMs);
     await this.#failpoint('vote-begin');
     const tips = [...new Set(header.commands.map((command) => command.new).filter((oid) => !isZeroOid(oid)))];
@@ -62,7 +73,7 @@ export class Participant {
       gitDir: replica.gitDir,
       objectFormat: replica.objectFormat,
       quarantineDir,
-      pack,
+      pack: pack === undefined ? undefined : lookingWhile(pack, () => this.#expectWritable()),
       tips,
       signal,
     });
@@ -72,11 +83,14 @@ export class Participant {
     }
     const { quarantine } = result;
     try {
+      this.#expectWritable();
       const verdicts = await judgeCommands(header.commands, header.policy, {
         typeOf: (oid) => quarantine.typeOf(oid),
         isAncestor: (ancestor, descendant) => isAncestor(replica, quarantine, ancestor, descendant, signal),
       });
       signal.throwIfAborted();
+      // A vote that came twice: the first one's objects must not be forgotten in their quarantine.
+      if (replica.votes.has(header.transaction)) throw new TrivetError('unknown_transaction', { transaction: header.transaction, problem: 'it has voted already' });
       // A repair has put another directory in the place of this one meanwhile.
       if (replica.retired) throw new TrivetError('replica_busy', { repository: replica.id });
       replica.votes.set(header.transaction, {
@@ -85,14 +99,14 @@ export class Participant {
         atomic: header.atomic,
         verdicts,
         quarantine,
-        votedAtMs: Date.now(),
+        votedAtElapsedMs: this.#clock.elapsed(),
       });
       // Whoever asked is gone without the answer, so nobody will come back for this vote.
       signal.addEventListener('abort', () => { void this.#forgetUnlessPromised(replica, header.transaction); }, { once: true });
       await this.#failpoint('vote-answer');
       return { vote: voteDigest(header.transaction, header.commands, verdicts), verdicts, unpack: 'ok' };
     } catch (error) {
-      replica.votes.delete(header.transaction);
+      if (replica.votes.get(header.transaction)?.quarantine === quarantine) replica.votes.delete(header.transaction);
       await quarantine.discard();
       throw error;
     }
@@ -120,17 +134,24 @@ export class Participant {
   }
 
   /**
-   * Makes the refs of a promised batch visible.
+   * Makes the refs of a promised batch visible, if what was decided is what was promised here. If it isn't, this replica was
+   * at odds with the quorum, and the abort that told it so was lost: the promise is undone.
    * @returns what the replica really has afterwards
-   * @throws TrivetError unknown_transaction when the batch isn't promised here and wasn't committed lately
+   * @throws TrivetError unknown_transaction when the batch isn't promised here and wasn't committed lately; promise_differs
    */
-  async commit(replica: Replica, batch: string): Promise<ReplicaPosition> {
+  async commit(replica: Replica, { batch, after }: CommitRequest): Promise<ReplicaPosition> {
     await this.#failpoint('commit-begin');
     return replica.exclusively(async () => {
       const { promise } = replica;
       if (promise?.record.batch !== batch) {
         if (replica.outcomeOf(batch) === 'commit') return replica.position;
         throw new TrivetError('unknown_transaction', { batch });
+      }
+      if (!promises(promise.record, after)) {
+        await promise.refs.abort();
+        await this.#settle(replica, promise.record, 'abort');
+        await Promise.all(promise.record.transactions.map((transaction) => this.#forget(replica, transaction)));
+        throw new TrivetError('promise_differs', { batch, promised: promise.record.after, decided: after });
       }
       await promise.refs.commit();
       await this.#failpoint('commit-refs');
@@ -156,12 +177,16 @@ export class Participant {
     });
   }
 
-  /** Forgets the votes that were given before `votedBeforeMs` and never prepared. */
-  async expireVotes(replica: Replica, votedBeforeMs: number): Promise<void> {
+  /** Forgets the votes that were given before `votedBeforeElapsedMs` and never prepared. */
+  async expireVotes(replica: Replica, votedBeforeElapsedMs: number): Promise<void> {
     const promised = new Set(replica.promise?.record.transactions);
     for (const vote of replica.votes.values()) {
-      if (vote.votedAtMs < votedBeforeMs && !promised.has(vote.transaction)) await this.#forget(replica, vote.transaction);
+      if (vote.votedAtElapsedMs < votedBeforeElapsedMs && !promised.has(vote.transaction)) await this.#forget(replica, vote.transaction);
     }
+  }
+
+  #expectWritable(): void {
+    if (!this.#options.isWritable()) throw new TrivetError('disk_failure', { problem: 'there is no room for another push, or the journal can not be written' });
   }
 
   async #promise(replica: Replica, request: PrepareRequest): Promise<PrepareAnswer> {
@@ -193,7 +218,7 @@ export class Participant {
       before: before.digest, after: after.digest, generation: after.generation, head, verdicts: plan.verdicts, promised: true,
     };
     // Held before it is written: a journal that changes files meanwhile must carry it over.
-    replica.promise = { record, refs, answer, madeAtMs: Date.now() };
+    replica.promise = { record, refs, answer, coordinator: request.coordinator, madeAtElapsedMs: this.#clock.elapsed() };
     try {
       await this.#journal.append(record, true);
     } catch (error) {

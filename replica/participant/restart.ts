@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { ReplicaConfig } from '../config.ts';
 import type { ReplicaContext } from '../context.ts';
@@ -19,7 +19,7 @@ export async function announceWrongDirectory(config: ReplicaConfig, owner: strin
   const controllers = new Controllers(config.controllers, config.token);
   const said = controllers.handshake({ node: config.node, url: config.url, boot, directory: { node: owner } });
   // Refused (that is the answer to expect) or unreachable: there is nothing more to do about it.
-  await Promise.race([said.catch(() => {}), sleep(ANNOUNCE_DEADLINE_MS, undefined, { ref: false })]);
+  await Promise.race([said.catch(() => {}), systemClock.sleep(ANNOUNCE_DEADLINE_MS)]);
   await controllers.close();
 }
 
@@ -30,20 +30,23 @@ export async function announceWrongDirectory(config: ReplicaConfig, owner: strin
  * @throws TrivetError wrong_directory when a controller says so, which no waiting would change
  */
 export async function restart(context: ReplicaContext, stopping: () => boolean): Promise<void> {
-  const { config, boot, controllers, journal, replicas, log } = context;
-  const startedAt = performance.now();
+  const { config, boot, clock, controllers, disk, journal, replicas, log } = context;
+  const startedAt = clock.elapsed();
   const records = await journal.read();
   await persist('handshake', () => controllers.handshake({ node: config.node, url: config.url, boot, directory: { node: config.node } }));
-  const inDoubt = await recover(replicas, records, async (promise) => {
-    const { outcome } = await persist('settle', () => controllers.settle({
+  const { inDoubt, failed, kept } = await recover(disk, records, async (promise) => {
+    const settled = await persist('settle', () => controllers.settle({
       node: config.node, repository: promise.repository, batch: promise.batch, transactions: promise.transactions,
     }));
-    context.metrics.settled.inc({ outcome });
-    return outcome;
+    context.metrics.settled.inc({ outcome: settled.outcome });
+    return settled;
   });
+  for (const [repository, error] of failed) log.error({ repository, err: error }, 'a replica can not be brought in order, and is kept out until it is repaired');
+  journal.keep(kept);
   await journal.rotate(() => []);
   const positions: ReportRequest['replicas'] = [];
   for (const repository of await replicas.ids()) {
+    if (failed.has(repository)) continue;
     try {
       positions.push({ repository, ...await replicas.use(repository, async (replica) => replica.position) });
     } catch (error) {
@@ -54,7 +57,7 @@ export async function restart(context: ReplicaContext, stopping: () => boolean):
   await persist('report', () => controllers.report({ node: config.node, boot, replicas: positions }));
   context.ready = true;
   context.metrics.ready.set(1);
-  log.info({ replicas: positions.length, inDoubt, tookMs: Math.round(performance.now() - startedAt) }, 'the node is ready');
+  log.info({ replicas: positions.length, inDoubt, tookMs: Math.round(clock.elapsed() - startedAt) }, 'the node is ready');
 
   async function persist<T>(step: string, action: () => Promise<T>): Promise<T> {
     for (let attempt = 0; ; attempt++) {
@@ -64,7 +67,7 @@ export async function restart(context: ReplicaContext, stopping: () => boolean):
       } catch (error) {
         if (error instanceof TrivetError && error.code === 'wrong_directory') throw error;
         log.info({ step, code: asTrivetError(error).code }, 'no controller answers yet');
-        await sleep(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]);
+        await clock.sleep(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!);
       }
     }
   }

@@ -97,16 +97,21 @@ const rows: Row[] = [
     verdicts: [['ok', 'ok', 'ok']], change: { 'refs/heads/x': A, 'refs/heads/master': A, 'refs/heads/main': A },
     movesHeadTo: 'refs/heads/main', generations: 1 },
   { name: 'an unborn HEAD moves to master when there is no main', head: 'refs/heads/trunk',
-    pushes: [{ commands: [['refs/heads/x', ZERO, A]] }, { commands: [['refs/heads/master', ZERO, A]] }],
-    verdicts: [['ok'], ['ok']], change: { 'refs/heads/x': A, 'refs/heads/master': A },
-    movesHeadTo: 'refs/heads/master', generations: 2 },
+    pushes: [{ commands: [['refs/heads/x', ZERO, A], ['refs/heads/master', ZERO, A]] }],
+    verdicts: [['ok', 'ok']], change: { 'refs/heads/x': A, 'refs/heads/master': A },
+    movesHeadTo: 'refs/heads/master', generations: 1 },
+  { name: 'an unborn HEAD follows the first push of a batch, as if that had come alone', head: 'refs/heads/trunk',
+    pushes: [{ commands: [['refs/heads/x', ZERO, A]] }, { commands: [['refs/heads/main', ZERO, A]] }],
+    verdicts: [['ok'], ['ok']], change: { 'refs/heads/x': A, 'refs/heads/main': A },
+    movesHeadTo: 'refs/heads/x', generations: 2 },
+  { name: 'a branch that an unborn HEAD has moved to is not deleted by a later push of the batch', head: 'refs/heads/trunk',
+    pushes: [{ commands: [['refs/heads/x', ZERO, A]] }, { commands: [['refs/heads/x', A, ZERO]] }],
+    verdicts: [['ok'], ['deletion of the current branch prohibited']], change: { 'refs/heads/x': A },
+    movesHeadTo: 'refs/heads/x', generations: 1 },
   { name: 'an unborn HEAD moves to the first branch created, not to a tag', head: 'refs/heads/trunk',
     pushes: [{ commands: [['refs/tags/a', ZERO, A], ['refs/heads/z', ZERO, A], ['refs/heads/b', ZERO, A]] }],
     verdicts: [['ok', 'ok', 'ok']], change: { 'refs/tags/a': A, 'refs/heads/z': A, 'refs/heads/b': A },
     movesHeadTo: 'refs/heads/z', generations: 1 },
-  { name: 'an unborn HEAD does not move to a branch that is gone at the end of the batch',
-    pushes: [{ commands: [['refs/heads/x', ZERO, A]] }, { commands: [['refs/heads/x', A, ZERO]] }],
-    verdicts: [['ok'], ['ok']], change: {}, generations: 2 },
   { name: 'an unborn HEAD does not move to a branch that was there before', refs: { 'refs/heads/x': A },
     pushes: [{ commands: [['refs/heads/x', A, B]] }],
     verdicts: [['ok']], change: { 'refs/heads/x': B }, generations: 1 },
@@ -145,9 +150,9 @@ test('a batch ends where its pushes end one by one', (t) => {
     old: oid, new: oid });
   const transaction = fc.record({ commands: fc.uniqueArray(command, { selector: ({ ref }) => ref, maxLength: 4 }),
     atomic: fc.boolean() }).map((push) => ({ ...push, verdicts: push.commands.map(() => 'ok') }));
-  fc.assert(fc.property(fc.array(transaction, { maxLength: 8 }), (pushes) => {
-    // HEAD has a branch of its own here: where an unborn HEAD goes is decided once for the whole batch.
-    const refs = () => new RefTable('refs/heads/main', new Map([['refs/heads/main', A], ['refs/heads/a', A]]));
+  const heads = fc.constantFrom('refs/heads/main', 'refs/heads/unborn');
+  fc.assert(fc.property(heads, fc.array(transaction, { maxLength: 8 }), (head, pushes) => {
+    const refs = () => new RefTable(head, new Map([['refs/heads/main', A], ['refs/heads/a', A]]));
     const whole = refs();
     const plan = planBatch(whole, pushes);
     whole.install(plan.change, whole.digestAfter(plan.change));
@@ -159,7 +164,8 @@ test('a batch ends where its pushes end one by one', (t) => {
     });
     t.deepEqual(plan.verdicts, verdicts);
     t.deepEqual(whole.entries(), single.entries());
-    t.is(whole.digest, new RefTable('refs/heads/main', new Map(whole.entries())).digest);
+    t.is(whole.head, single.head);
+    t.is(whole.digest, new RefTable(whole.head, new Map(whole.entries())).digest);
     for (const [name] of whole.entries()) t.false(whole.hasBelow(name));
   }), { numRuns: 500 });
 });

@@ -1,7 +1,7 @@
 import { isZeroOid, type Oid } from '@trivet/proto/object-format.ts';
 import { isBranch } from '@trivet/proto/ref-name.ts';
 import { OK, type Command, type Verdict } from '@trivet/proto/vote.ts';
-import type { RefChange, RefUpdate } from './ref-change.ts';
+import type { RefChange } from './ref-change.ts';
 import { RefOverlay } from './ref-overlay.ts';
 import type { RefView } from './ref-view.ts';
 
@@ -41,38 +41,45 @@ export interface Plan {
 export function planBatch(refs: RefView, transactions: readonly PlannedTransaction[]): Plan {
   const overlay = new RefOverlay(refs);
   const verdicts: Verdict[][] = [];
+  let { head } = refs;
   let generations = 0;
   for (const transaction of transactions) {
-    const outcome = planTransaction(overlay, refs.head, transaction);
+    const outcome = planTransaction(overlay, head, transaction);
     verdicts.push(outcome.verdicts);
-    if (outcome.moves) generations++;
+    if (outcome.moved.length > 0) generations++;
+    head = headAfter(head, overlay, outcome.moved);
   }
   const updates = overlay.changes();
-  const head = newHead(refs.head, overlay, updates);
-  const change = head === undefined ? { updates } : { updates, head: { old: refs.head, new: head } };
+  const change = head === refs.head ? { updates } : { updates, head: { old: refs.head, new: head } };
   return { verdicts, change, generations };
+}
+
+/** A ref that a transaction moved, and where it was. */
+interface Moved {
+  ref: string;
+  before: Oid | undefined;
 }
 
 function planTransaction(
   overlay: RefOverlay, head: string, { commands, atomic, verdicts: voted }: PlannedTransaction,
-): { verdicts: Verdict[]; moves: boolean } {
+): { verdicts: Verdict[]; moved: readonly Moved[] } {
   if (commands.length !== voted.length) {
     throw new Error(`a transaction of ${commands.length} commands has ${voted.length} verdicts`);
   }
   const verdicts = [...voted];
-  const undo: [ref: string, oid: Oid | undefined][] = [];
+  const moved: Moved[] = [];
   for (const i of deletionsFirst(commands)) {
     if (verdicts[i] !== OK) continue;
     const command = commands[i]!;
     const present = overlay.get(command.ref);
     verdicts[i] = verdictOn(command, present, overlay, head);
     if (verdicts[i] !== OK || valueOf(command.new) === present) continue;
-    undo.push([command.ref, present]);
+    moved.push({ ref: command.ref, before: present });
     overlay.set(command.ref, valueOf(command.new));
   }
-  if (!atomic || verdicts.every((verdict) => verdict === OK)) return { verdicts, moves: undo.length > 0 };
-  for (const [ref, oid] of undo.reverse()) overlay.set(ref, oid);
-  return { verdicts: verdicts.map((verdict) => (verdict === OK ? ATOMIC_FAILED : verdict)), moves: false };
+  if (!atomic || verdicts.every((verdict) => verdict === OK)) return { verdicts, moved };
+  for (const { ref, before } of moved.reverse()) overlay.set(ref, before);
+  return { verdicts: verdicts.map((verdict) => (verdict === OK ? ATOMIC_FAILED : verdict)), moved: [] };
 }
 
 function verdictOn(command: Command, present: Oid | undefined, overlay: RefOverlay, head: string): Verdict {
@@ -84,11 +91,14 @@ function verdictOn(command: Command, present: Oid | undefined, overlay: RefOverl
   return conflict === undefined ? OK : `directory/file conflict with '${conflict}'`;
 }
 
-/** An unborn HEAD follows the first branches that come into being; a HEAD whose branch exists stays. */
-function newHead(head: string, overlay: RefOverlay, updates: readonly RefUpdate[]): string | undefined {
-  if (overlay.get(head) !== undefined) return undefined;
-  const created = updates.filter((update) => update.old === undefined && isBranch(update.ref)).map(({ ref }) => ref);
-  return ['refs/heads/main', 'refs/heads/master'].find((name) => created.includes(name)) ?? created[0];
+/**
+ * HEAD after one transaction: an unborn one follows the first branches that come into being, one whose branch exists
+ * stays. Decided for each transaction, so that a batch does what its transactions would have done one by one.
+ */
+function headAfter(head: string, overlay: RefOverlay, moved: readonly Moved[]): string {
+  if (overlay.get(head) !== undefined) return head;
+  const created = moved.filter(({ ref, before }) => before === undefined && isBranch(ref)).map(({ ref }) => ref);
+  return ['refs/heads/main', 'refs/heads/master'].find((name) => created.includes(name)) ?? created[0] ?? head;
 }
 
 function deletionsFirst(commands: readonly Command[]): number[] {

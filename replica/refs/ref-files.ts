@@ -19,16 +19,29 @@ export type BeforeStep = (operation: string, path: string) => void;
 export class RefFiles {
   readonly gitDir: string;
   readonly #before: BeforeStep;
+  /** Files that were created here and neither removed nor put in another's place yet. */
+  readonly #held = new Set<string>();
 
   constructor(gitDir: string, before: BeforeStep = () => {}) {
     this.gitDir = gitDir;
     this.#before = before;
   }
 
+  /** Whether there are files of ours: locks, and new content that waits beside the old. */
+  get holdsAny(): boolean {
+    return this.#held.size > 0;
+  }
+
+  /** Removes all of those. */
+  removeHeld(): void {
+    for (const path of this.#held) this.remove(path);
+  }
+
   /** Creates a file. Throws TrivetError `replica_busy` when there is one: someone holds that lock. */
   create(path: string, content: string): void {
     this.#before('create', path);
     const file = this.#exclusively(path, () => openSync(this.#at(path), 'wx', 0o644));
+    this.#held.add(path);
     try {
       this.#before('write', path);
       writeFileSync(file, content);
@@ -62,6 +75,7 @@ export class RefFiles {
   replace(path: string, by: string): void {
     this.#before('rename', by);
     renameSync(this.#at(by), this.#at(path));
+    this.#held.delete(by);
   }
 
   /** Removes a file. None there is as good. */
@@ -72,6 +86,7 @@ export class RefFiles {
     } catch (error) {
       if (!isFileError(error, 'ENOENT', 'ENOTDIR')) throw error;
     }
+    this.#held.delete(path);
   }
 
   /** Makes the directories above a file. Returns those that were missing, outermost first. */

@@ -128,6 +128,71 @@ test('a commit that fails at any step goes on where it failed', async (t) => {
   }
 });
 
+for (const scene of scenes) {
+  test(`${scene.name}: a disk that fails from any step of prepare or abort on, for a while, leaves a store that works afterwards`, async (t) => {
+    const { before, after, change, repository } = makeScene(t, scene, 'sha1');
+    for (let failAt = 0; ; failAt++) {
+      const gitDir = repository();
+      const files = filesOf(gitDir);
+      let [step, failing] = [0, true];
+      const store = await RefStore.open(gitDir, 'sha1', () => { if (failing && step++ >= failAt) throw new Error('the disk fails'); });
+      const prepared = await store.prepare(change).catch((error: unknown) => error as Error);
+      if (prepared instanceof Error) t.like(prepared, { code: 'disk_failure' });
+      else await prepared.abort().catch(() => {});
+      const reached = step <= failAt;
+      failing = false;
+      await (await store.prepare(change)).abort();
+      t.deepEqual(filesOf(gitDir), files, 'no lock is left, and no directory');
+      t.true(store.settled);
+      t.deepEqual(store.entries(), [...before]);
+      await (await store.prepare(change)).commit();
+      t.deepEqual(refsByGit(gitDir), [...after]);
+      t.is(await store.digestFromDisk(), store.digest);
+      if (reached) break;
+    }
+  });
+
+  test(`${scene.name}: a disk that fails from any step of apply on, for a while, is gone on with by the next change or by a replacement`, async (t) => {
+    const { before, after, change, repository } = makeScene(t, scene, 'sha1');
+    for (const next of ['apply', 'prepare', 'replaceAll'] as const) {
+      for (let failAt = 0; ; failAt++) {
+        const gitDir = repository();
+        let [step, failing] = [0, true];
+        const store = await RefStore.open(gitDir, 'sha1', () => { if (failing && step++ >= failAt) throw new Error('the disk fails'); });
+        const failed = await store.apply(change).then(() => false, () => true);
+        if (failed) t.false(step < failAt);
+        failing = false;
+        if (next === 'apply') await store.apply(change);
+        else if (next === 'replaceAll') await store.replaceAll(scene.head ?? 'refs/heads/main', after);
+        else await (await store.prepare({ updates: [] })).abort();
+        const isBefore = store.digest !== new RefTable(scene.head ?? 'refs/heads/main', new Map(after)).digest;
+        t.deepEqual(refsByGit(gitDir), isBefore ? [...before] : [...after]);
+        t.false(isBefore && next !== 'prepare');
+        t.is(await store.digestFromDisk(), store.digest);
+        t.deepEqual(locksOf(gitDir), []);
+        t.true(store.settled);
+        if (!failed) break;
+      }
+    }
+  });
+}
+
+test('what was being undone when the disk failed can not be committed any more', async (t) => {
+  const { change, repository } = makeScene(t, scenes[0]!, 'sha1');
+  let failing = false;
+  const store = await RefStore.open(repository(), 'sha1', () => { if (failing) throw new Error('the disk fails'); });
+  const prepared = await store.prepare(change);
+  failing = true;
+  await t.throwsAsync(prepared.abort(), { code: 'disk_failure' });
+  t.false(store.settled);
+  await t.throwsAsync(store.prepare(change), { code: 'disk_failure' });
+  failing = false;
+  await t.throwsAsync(prepared.commit(), { message: /aborted/ });
+  await (await store.prepare(change)).commit();
+  await prepared.abort();
+  t.is(store.get('refs/heads/a'), change.updates[0]!.new);
+});
+
 test('a replacement of all refs stopped at any step is completed by another', async (t) => {
   const { after, repository } = makeScene(t, scenes[2]!, 'sha1');
   for (let stopAt = 0; ; stopAt++) {

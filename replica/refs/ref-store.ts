@@ -3,13 +3,13 @@ import { isOid, isZeroOid, type ObjectFormat, type Oid } from '@trivet/proto/obj
 import { isRefName } from '@trivet/proto/ref-name.ts';
 import { asDiskFailure } from './disk-failure.ts';
 import { packedRefsText } from './packed-refs.ts';
-import { StagedRefs, undo, type PreparedRefs } from './prepared-refs.ts';
+import { StagedRefs, type PreparedRefs } from './prepared-refs.ts';
 import type { RefChange, RefUpdate } from './ref-change.ts';
 import { RefFiles, type BeforeStep } from './ref-files.ts';
 import { directoriesAbove } from './ref-order.ts';
 import { RefOverlay } from './ref-overlay.ts';
 import { RefTable } from './ref-table.ts';
-import type { RefView } from './ref-view.ts';
+import type { Refs } from './refs.ts';
 import { filesBelow, scanRefs, type ScannedRefs } from './scan.ts';
 import { stageLoose, stagePacked, type Staged } from './stage.ts';
 
@@ -36,19 +36,21 @@ const MAX_SCANS = 5;
  * - **settled**: memory and disk say the same.
  * - **pending**: one change is being prepared, is prepared, or failed half-way through its commit. Reads see the state
  *   before it. Left by its commit or abort; any other change is refused with `replica_busy`.
+ * - **abandoned**: the disk failed while a change was undone, or while one was carried out that nobody holds. Reads see the
+ *   state before it. The next change ends it first, going on where it failed; until the disk works again that fails, too.
  *
  * Nothing is made durable except files that hold more than the change itself (packed-refs, HEAD): the caller has the
  * change in a journal and replays it with `apply`. Refs moved by others are not noticed here; `digestFromDisk` is for
  * that, and `replaceAll` mends it.
  */
-export class RefStore implements RefView {
+export class RefStore implements Refs {
   readonly #files: RefFiles;
   readonly #format: ObjectFormat;
   readonly #peeled: Map<Oid, Oid>;
   #table: RefTable;
   /** Refs that have a file of their own, and perhaps some whose file git has packed away since. */
   #loose: Set<string>;
-  #pending = false;
+  #pending: StagedRefs | undefined;
   #commits = 0;
 
   private constructor(files: RefFiles, format: ObjectFormat, scanned: ScannedRefs) {
@@ -80,6 +82,11 @@ export class RefStore implements RefView {
     return this.#table.size;
   }
 
+  /** Whether nothing is pending and nothing was left behind, so that this object may be forgotten. */
+  get settled(): boolean {
+    return this.#pending === undefined && !this.#files.holdsAny;
+  }
+
   get(name: string): Oid | undefined {
     return this.#table.get(name);
   }
@@ -99,6 +106,7 @@ export class RefStore implements RefView {
    *   when an old value differs or the change can't be; then nothing is left behind
    */
   async prepare(change: RefChange): Promise<PreparedRefs> {
+    await this.#endAbandoned();
     for (const { ref, old } of change.updates) {
       if (this.get(ref) !== old) throw impossible(`${ref} is at ${this.get(ref)}, not at ${old}`);
     }
@@ -111,8 +119,8 @@ export class RefStore implements RefView {
 
   /** Makes these refs so, whatever they were and however often it was done before. Throws as `prepare`. */
   async apply(change: RefChange): Promise<void> {
-    const prepared = await this.#prepare(change);
-    await prepared.commit();
+    await this.#endAbandoned();
+    await carryOut(await this.#prepare(change));
   }
 
   /**
@@ -125,6 +133,9 @@ export class RefStore implements RefView {
     this.#check({ updates: [...wanted].map(([ref, oid]) => ({ ref, old: undefined, new: oid })), head: { old: '', new: head } });
     const crowded = [...wanted.keys()].find((name) => table.hasBelow(name));
     if (crowded !== undefined) throw impossible(`refs below ${crowded}/ keep it from being a ref`);
+    // Whatever an abandoned change has left half done, all of it is written anew; only its locks are in the way.
+    if (this.#pending?.abandoned) this.#pending = undefined;
+    if (this.#pending === undefined) this.#removeOrphans();
     const prepared = await this.#stage(table.digest, async (staged) => {
       const files = [...filesBelow(this.#files.gitDir, 'refs')].map(([path]) => path);
       const loose = files.filter((path) => !path.endsWith('.lock'));
@@ -133,7 +144,7 @@ export class RefStore implements RefView {
       this.#table = table;
       this.#loose = new Set();
     });
-    await prepared.commit();
+    await carryOut(prepared);
   }
 
   /** The refs digest of what the disk holds now, whatever memory says. Throws as `open`. */
@@ -147,7 +158,7 @@ export class RefStore implements RefView {
   }
 
   /** Memory's value decides what is a creation; the disk gets all of it even where memory has it already. */
-  #prepare(change: RefChange): Promise<PreparedRefs> {
+  #prepare(change: RefChange): Promise<StagedRefs> {
     this.#check(change);
     const overlay = new RefOverlay(this.#table);
     for (const { ref, new: oid } of change.updates) overlay.set(ref, oid);
@@ -174,23 +185,43 @@ export class RefStore implements RefView {
 
   async #stage(
     digestAfter: string, stage: (staged: Staged) => Promise<void>, install: () => void,
-  ): Promise<PreparedRefs> {
-    if (this.#pending) throw new TrivetError('replica_busy', { problem: 'another change of these refs is pending' });
-    this.#pending = true;
+  ): Promise<StagedRefs> {
+    if (this.#pending !== undefined) throw new TrivetError('replica_busy', { problem: 'another change of these refs is pending' });
     const staged: Staged = { commit: [], undo: [] };
-    try {
-      await stage(staged);
-    } catch (error) {
-      this.#pending = false;
-      undo(staged);
-      throw asDiskFailure(error);
-    }
-    return new StagedRefs(digestAfter, staged, (committed) => {
-      this.#pending = false;
+    const prepared = new StagedRefs(digestAfter, staged, (committed) => {
+      this.#pending = undefined;
       if (!committed) return;
       this.#commits++;
       install();
     });
+    this.#pending = prepared;
+    try {
+      await stage(staged);
+    } catch (error) {
+      // If that fails too it is abandoned; what went wrong first is what counts.
+      await prepared.abort().catch(() => {});
+      throw asDiskFailure(error);
+    }
+    return prepared;
+  }
+
+  /** Ends what failed earlier, so that memory, disk and locks agree before the next change. Throws `disk_failure`. */
+  async #endAbandoned(): Promise<void> {
+    if (this.#pending?.abandoned) {
+      // Before the directories that were made for them.
+      if (this.#pending.undone) this.#removeOrphans();
+      await this.#pending.end();
+    }
+    if (this.#pending === undefined) this.#removeOrphans();
+  }
+
+  /** While nothing is to be committed, a lock of ours is one that could not be removed when it should have been. */
+  #removeOrphans(): void {
+    try {
+      this.#files.removeHeld();
+    } catch (error) {
+      throw asDiskFailure(error);
+    }
   }
 
   #check({ updates, head }: RefChange): void {
@@ -204,6 +235,16 @@ export class RefStore implements RefView {
       seen.add(ref);
     }
     if (head && !isRefName(head.new)) throw impossible(`"${head.new}" is no ref name`);
+  }
+}
+
+/** Nobody but the store holds this change: should the disk fail, the store goes on with it. */
+async function carryOut(prepared: StagedRefs): Promise<void> {
+  try {
+    await prepared.commit();
+  } catch (error) {
+    prepared.abandon();
+    throw error;
   }
 }
 

@@ -16,7 +16,7 @@ import { build, swapIn } from './rebuild.ts';
 import { JobMemory, type Brought, type Round } from './round.ts';
 import { Source } from './source.ts';
 import type { Store } from './store.ts';
-import { takeOver } from './take-over.ts';
+import { takeOver, takeOverDisk } from './take-over.ts';
 
 /** Connections to sources, over all repairs: a few for each that the controllers let run on one node. */
 const MAX_CONNECTIONS = 16;
@@ -161,7 +161,7 @@ export class Repair {
     const snapshot = await snapshotAt(round.source, expect);
     const brought = await bring(this.#storeOf(replica), snapshot, round);
     round.signal.throwIfAborted();
-    await takeOver(replica, snapshot, expect, this.#parts.journal, round.flush);
+    await takeOver(replica, snapshot, expect, this.#parts.journal, takeOverDisk(replica.gitDir, round.flush));
     return brought;
   }
 

@@ -1,7 +1,9 @@
+import { systemClock, type Clock } from '@trivet/proto/clock.ts';
 import type { ObjectFormat, Oid } from '@trivet/proto/object-format.ts';
 import type { ReplicaPosition } from '@trivet/proto/messages.ts';
 import { TrivetError } from '@trivet/proto/errors.ts';
-import type { PreparedRefs, RefStore } from '../refs/ref-store.ts';
+import type { PreparedRefs } from '../refs/ref-store.ts';
+import type { Refs } from '../refs/refs.ts';
 import type { PlannedTransaction } from '../refs/plan.ts';
 import type { Quarantine } from '../quarantine/ingest.ts';
 import type { PrepareAnswer } from '@trivet/proto/messages.ts';
@@ -11,7 +13,8 @@ import type { PromiseRecord } from '../participant/journal.ts';
 export interface Vote extends PlannedTransaction {
   transaction: string;
   quarantine: Quarantine;
-  votedAtMs: number;
+  /** By `Clock.elapsed`: the wall clock may be set back, and a vote must not stay for as long. */
+  votedAtElapsedMs: number;
 }
 
 /** The one promise a replica can hold. */
@@ -19,7 +22,10 @@ export interface HeldPromise {
   record: PromiseRecord;
   refs: PreparedRefs;
   answer: PrepareAnswer;
-  madeAtMs: number;
+  /** The controller's process that asked for it. */
+  coordinator: string;
+  /** By `Clock.elapsed`: the wall clock may be set back, and nobody would ask for the decision for as long. */
+  madeAtElapsedMs: number;
 }
 
 /** Batches whose outcome is remembered, so that a message that comes late or twice meets the same answer. */
@@ -36,7 +42,7 @@ export class Replica {
   readonly id: string;
   readonly gitDir: string;
   readonly objectFormat: ObjectFormat;
-  readonly refs: RefStore;
+  readonly refs: Refs;
   readonly votes = new Map<string, Vote>();
   promise: HeldPromise | undefined;
   /** Its directory has another place, or is gone: whoever still holds this object must change nothing any more. */
@@ -45,6 +51,7 @@ export class Replica {
   repairs = 0;
   /** The generation in the record beside git's files. */
   recordedGeneration: number;
+  readonly #clock: Clock;
   #generation: number;
   #waiters = new Set<() => void>();
   #last: Promise<unknown> = Promise.resolve();
@@ -52,12 +59,13 @@ export class Replica {
   readonly #peeled = new Map<Oid, Oid | undefined>();
 
   constructor(input: {
-    id: string; gitDir: string; objectFormat: ObjectFormat; refs: RefStore; generation: number;
+    id: string; gitDir: string; objectFormat: ObjectFormat; refs: Refs; generation: number; clock?: Clock;
   }) {
     this.id = input.id;
     this.gitDir = input.gitDir;
     this.objectFormat = input.objectFormat;
     this.refs = input.refs;
+    this.#clock = input.clock ?? systemClock;
     this.recordedGeneration = input.generation;
     this.#generation = input.generation;
   }
@@ -72,7 +80,7 @@ export class Replica {
 
   /** Whether nothing depends on this object staying in memory. */
   get idle(): boolean {
-    return this.promise === undefined && this.votes.size === 0;
+    return this.promise === undefined && this.votes.size === 0 && this.refs.settled;
   }
 
   get peeled(): Map<Oid, Oid | undefined> {
@@ -100,12 +108,12 @@ export class Replica {
   async reach(generation: number, waitMs: number): Promise<void> {
     if (this.#generation >= generation) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(finish, waitMs);
+      const cancel = this.#clock.after(waitMs, finish);
       const wake = () => { if (this.#generation >= generation) finish(); };
       const waiters = this.#waiters;
       waiters.add(wake);
       function finish(): void {
-        clearTimeout(timer);
+        cancel();
         waiters.delete(wake);
         resolve();
       }

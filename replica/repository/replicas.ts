@@ -10,6 +10,9 @@ import { Replica } from './replica.ts';
 import { quarantineRoot, syncPath } from './layout.ts';
 import { removeAbandoned, removeSetAside, undoHalfSwap } from './set-aside.ts';
 
+/** Records written at once: each costs an fsync, and those that wait together share one of the disk's. */
+const SAVED_AT_ONCE = 16;
+
 /**
  * All replicas on this node's disk: `repositories/<last two digits of the id>/<id>.git` (the first ones are a time stamp).
  * A replica is opened when it is first used, and closed again when too many are open and nothing depends on it.
@@ -20,13 +23,23 @@ export class Replicas {
   readonly #open = new Map<string, Promise<Replica>>();
   readonly #opened = new Map<string, Replica>();
   readonly #users = new Map<string, number>();
+  /** Replicas that lack what was promised for them, and why; left when another directory takes the place, or none. */
+  readonly #keptOut = new Map<string, unknown>();
+  /** Creations and removals that are under way. */
+  readonly #making = new Map<string, Promise<void>>();
   readonly #onClose: (gitDir: string) => void;
+  readonly #endPromises: (id: string) => Promise<void>;
 
-  /** @param onClose told when a replica leaves memory, so that processes kept for it can end */
-  constructor(root: string, maxOpen: number, onClose: (gitDir: string) => void) {
+  /**
+   * @param onClose told when a replica leaves memory, so that processes kept for it can end
+   * @param endPromises makes durable that what was promised for a replica so far no longer counts (a `restart` record):
+   *   a replica made anew has none of the objects that its earlier life promised
+   */
+  constructor(root: string, maxOpen: number, onClose: (gitDir: string) => void, endPromises: (id: string) => Promise<void>) {
     this.#root = root;
     this.#maxOpen = maxOpen;
     this.#onClose = onClose;
+    this.#endPromises = endPromises;
   }
 
   gitDir(id: string): string {
@@ -48,6 +61,20 @@ export class Replicas {
       }
     }
     return ids;
+  }
+
+  /** Whether the disk has a directory for a replica. Throws TrivetError disk_failure when that can't be said. */
+  async has(id: string): Promise<boolean> {
+    return hasDirectory(this.gitDir(id));
+  }
+
+  /**
+   * Lets nobody open a replica that could not be brought in order: it would vote, and be read, without what was promised
+   * for it. Repair takes it for one whose refs can't be read, and puts another in its place.
+   */
+  keepOut(id: string, reason: unknown): void {
+    this.#forget(id);
+    this.#keptOut.set(id, reason);
   }
 
   /** @throws TrivetError replica_missing, refs_unreadable */
@@ -87,26 +114,43 @@ export class Replicas {
 
   /** Makes an empty replica at generation 0. One that is there already stays as it is. */
   async create(id: string, objectFormat: ObjectFormat, head: string): Promise<void> {
-    if (await this.#exists(id)) return;
     const gitDir = this.gitDir(id);
-    await mkdir(dirname(gitDir), { recursive: true });
-    await createBareRepository(gitDir, objectFormat, head);
-    const refs = await RefStore.open(gitDir, objectFormat);
-    await writeReplicaRecord(gitDir, { repository: id, objectFormat, generation: 0, digest: refs.digest });
-    await syncPath(gitDir);
+    await this.#inOrder(id, async () => {
+      if (await this.#exists(id)) return;
+      await mkdir(dirname(gitDir), { recursive: true });
+      // Before the directory: after a crash in between there is nothing that earlier promises could be made so on. It may
+      // have gone under a running node, so nobody knows here whether there are any.
+      await this.#endPromises(id);
+      await createBareRepository(gitDir, objectFormat, head);
+      const refs = await RefStore.open(gitDir, objectFormat);
+      await writeReplicaRecord(gitDir, { repository: id, objectFormat, generation: 0, digest: refs.digest });
+      await syncPath(gitDir);
+    });
   }
 
   /** Takes a replica off the disk, and what repairs left beside it. It disappears at once; the files go afterwards. */
   async remove(id: string): Promise<void> {
     const gitDir = this.gitDir(id);
-    const replica = this.#opened.get(id);
     const doomed = `${gitDir}.removed-${process.hrtime.bigint()}`;
     const moveAway = async () => {
       await this.retire(id);
-      await rename(gitDir, doomed).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
+      try {
+        await rename(gitDir, doomed);
+        await syncPath(dirname(gitDir));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      }
     };
-    await (replica === undefined ? moveAway() : replica.exclusively(moveAway));
-    await rm(doomed, { recursive: true, force: true });
+    try {
+      await this.#inOrder(id, async () => {
+        const replica = this.#opened.get(id);
+        await (replica === undefined ? moveAway() : replica.exclusively(moveAway));
+        // Not before it is gone: a removal that a crash undoes must leave a replica with all that it promised.
+        await this.#endPromises(id);
+      });
+    } finally {
+      await rm(doomed, { recursive: true, force: true });
+    }
     await removeSetAside(gitDir);
   }
 
@@ -117,6 +161,7 @@ export class Replicas {
   async retire(id: string): Promise<void> {
     const replica = this.#opened.get(id);
     this.#forget(id);
+    this.#keptOut.delete(id);
     if (replica === undefined) return;
     replica.retired = true;
     const votes = [...replica.votes.values()];
@@ -132,7 +177,7 @@ export class Replicas {
    */
   async look(id: string): Promise<ReplicaRecord | undefined> {
     const gitDir = this.gitDir(id);
-    const isThere = await hasDirectory(gitDir);
+    const isThere = await this.has(id);
     const record = isThere ? await readReplicaRecord(gitDir) : undefined;
     if (isThere && (record === undefined || record.repository === id)) return record;
     await this.retire(id);
@@ -147,13 +192,14 @@ export class Replicas {
     for (const shard of await readdirOrEmpty(this.#root)) {
       const directory = join(this.#root, shard);
       const names = await readdirOrEmpty(directory);
+      // What can't be taken away or put back now is tried again at the next start; no node stays down for it.
       for (const name of names) {
-        if (name.startsWith('.creating-') || name.includes('.git.removed-')) await rm(join(directory, name), { recursive: true, force: true });
+        if (name.startsWith('.creating-') || name.includes('.git.removed-')) await rm(join(directory, name), { recursive: true, force: true }).catch(() => {});
       }
       for (const id of new Set(names.filter((name) => name.includes('.git.replaced-')).map((name) => name.slice(0, name.indexOf('.'))))) {
-        await undoHalfSwap(join(directory, `${id}.git`));
+        await undoHalfSwap(join(directory, `${id}.git`)).catch(() => {});
       }
-      await removeAbandoned(directory, Date.now());
+      await removeAbandoned(directory, Date.now()).catch(() => {});
     }
   }
 
@@ -162,14 +208,29 @@ export class Replicas {
    * nothing to lose; it is found missing when it is looked at.
    */
   async saveRecords(): Promise<void> {
-    for (const replica of [...this.#opened.values()]) {
-      await saveRecord(replica).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
-    }
+    const waiting = this.#opened.values().filter((replica) => replica.recordedGeneration !== replica.generation).toArray().values();
+    const work = async () => {
+      for (const replica of waiting) await saveRecord(replica).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
+    };
+    // Nothing may go on behind the back of who deletes the journal's old files, or believes that it failed.
+    for (const result of await Promise.allSettled(Array.from({ length: SAVED_AT_ONCE }, work))) if (result.status === 'rejected') throw result.reason;
   }
 
   /** Forgets what is in memory, so that the next use reads the disk again. */
   reopen(id: string): void {
     this.#forget(id);
+  }
+
+  /** One replica's creations and removals, one after another: what ends the promises of a life mustn't end the next one's. */
+  async #inOrder(id: string, action: () => Promise<void>): Promise<void> {
+    const turn = (this.#making.get(id) ?? Promise.resolve()).then(action);
+    const over = turn.catch(() => {});
+    this.#making.set(id, over);
+    try {
+      await turn;
+    } finally {
+      if (this.#making.get(id) === over) this.#making.delete(id);
+    }
   }
 
   async #exists(id: string): Promise<boolean> {
@@ -186,6 +247,9 @@ export class Replicas {
     const gitDir = this.gitDir(id);
     const record = await readReplicaRecord(gitDir);
     if (record === undefined || record.repository !== id) throw new TrivetError('replica_missing', { repository: id });
+    if (this.#keptOut.has(id)) {
+      throw new TrivetError('refs_unreadable', { path: gitDir, problem: 'what was promised could not be made so when the node started' }, { cause: this.#keptOut.get(id) });
+    }
     const refs = await RefStore.open(gitDir, record.objectFormat);
     return new Replica({ id, gitDir, objectFormat: record.objectFormat, refs, generation: record.generation });
   }

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import anyTest from 'ava';
 import { Cluster, expectNothingLeft, until, PATIENCE_MS } from '../cluster.ts';
 import { PushedRepository, sample, untilStruck } from './pushed-repository.ts';
@@ -114,3 +116,22 @@ async function beginPush(repository: PushedRepository, sizeBytes: number) {
 function goneCount(): Promise<number> {
   return sample(cluster, 'controller', 'trivet_pushes_total', { outcome: 'client_gone' });
 }
+
+test('a client that leaves while the nodes keep it waiting is no error in any log', async (t) => {
+  const repository = await PushedRepository.create(cluster, 'impatient');
+  const logs = async () => (await Promise.all(['controller', ...cluster.nodeNames()].map((part) => readFile(join(cluster.directory, 'data', 'log', `${part}.log`), 'utf8')))).join('');
+  const all = async (signal: 'SIGSTOP' | 'SIGCONT') => { for (const node of cluster.nodeNames()) await cluster.signal(node, signal); };
+  // The first few may leave before their question has come to a node.
+  await until(async () => {
+    await all('SIGSTOP');
+    const leave = new AbortController();
+    const answer = fetch(`${cluster.gitUrl(repository.name)}/info/refs?service=git-upload-pack`, { signal: leave.signal }).catch(() => {});
+    await fetch(`${cluster.url}/readyz`);
+    leave.abort();
+    await answer;
+    await all('SIGCONT');
+    return (await logs()).includes('"msg":"the client left"');
+  }, PATIENCE_MS, () => 'nobody noticed that the client left');
+  await repository.expectSettledAt();
+  t.notRegex(await logs(), /"msg":"unexpected error"/);
+});

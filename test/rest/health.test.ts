@@ -43,7 +43,7 @@ test.serial('every part says that it runs and that it serves', async (t) => {
 const CONTROLLER_METRICS: Record<string, string> = {
   trivet_pushes_total: 'counter', trivet_push_seconds: 'histogram', trivet_acknowledged_pushes_total: 'counter', trivet_transaction_phase_seconds: 'histogram',
   trivet_votes_lost_total: 'counter', trivet_batches_total: 'counter', trivet_batch_transactions: 'histogram', trivet_reads_total: 'counter', trivet_repairs_total: 'counter',
-  trivet_settled_total: 'counter', trivet_node_healthy: 'gauge', trivet_pushes_voting: 'gauge', trivet_turns_waiting: 'gauge',
+  trivet_settled_total: 'counter', trivet_node_healthy: 'gauge', trivet_node_silences_total: 'counter', trivet_pushes_voting: 'gauge', trivet_turns_waiting: 'gauge',
 };
 const NODE_METRICS: Record<string, string> = {
   trivet_node_phase_seconds: 'histogram', trivet_node_reads_total: 'counter', trivet_node_in_doubt_settled_total: 'counter', trivet_node_repair_rounds_total: 'counter',

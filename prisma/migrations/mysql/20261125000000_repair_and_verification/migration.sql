@@ -1,18 +1,26 @@
 -- AlterTable
 ALTER TABLE `replicas` ADD COLUMN `verified_at` DATETIME(3) NULL,
-    ADD COLUMN `checked_at` DATETIME(3) NULL;
+    ADD COLUMN `checked_at` DATETIME(3) NULL,
+    ADD COLUMN `next_verify_at` DATETIME(3) NULL,
+    ADD COLUMN `next_check_at` DATETIME(3) NULL;
 
 -- CreateIndex
 CREATE INDEX `replicas_state_idx` ON `replicas`(`state`);
 
 -- CreateIndex
-CREATE INDEX `replicas_verified_at_idx` ON `replicas`(`verified_at`);
+CREATE INDEX `replicas_next_verify_at_idx` ON `replicas`(`next_verify_at`);
 
 -- CreateIndex
-CREATE INDEX `replicas_checked_at_idx` ON `replicas`(`checked_at`);
+CREATE INDEX `replicas_next_check_at_idx` ON `replicas`(`next_check_at`);
 
 -- CreateIndex
 CREATE INDEX `transactions_decided_at_idx` ON `transactions`(`decided_at`);
+
+-- AlterTable
+ALTER TABLE `transactions` ADD COLUMN `digest` CHAR(64) NULL;
+
+-- AlterTable
+ALTER TABLE `nodes` ADD COLUMN `heard_at` DATETIME(3) NULL;
 
 -- Open jobs are opened again by reconcile, which finds the replicas they were for.
 -- DropTable

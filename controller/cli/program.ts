@@ -1,0 +1,63 @@
+import { Command, Option, type OutputConfiguration } from 'commander';
+import { addAcceptDataLoss } from './accept-data-loss.ts';
+import { parseControllers } from './arguments.ts';
+import { addAtRisk } from './at-risk.ts';
+import { DEFAULT_CONTROLLER } from './config.ts';
+import { examples } from './examples.ts';
+import { addFindings } from './findings.ts';
+import { addRepairCancel } from './repair-cancel.ts';
+import { addRepairList } from './repair-list.ts';
+import { addRepairRetry } from './repair-retry.ts';
+import { addRepairRun } from './repair-run.ts';
+import { addRepairShow } from './repair-show.ts';
+import { addRepairWatch } from './repair-watch.ts';
+import { addTransactionsList } from './transactions-list.ts';
+import { addTransactionsSettle } from './transactions-settle.ts';
+import { addTransactionsShow } from './transactions-show.ts';
+import { addVerify } from './verify.ts';
+
+/**
+ * All of `trivet`, with every option and text; parsing it throws CommanderError where commander would end the process.
+ * @param output where help and complaints go; the process's own streams unless it says otherwise
+ */
+export function makeProgram(output: OutputConfiguration = {}): Command {
+  const program = new Command('trivet')
+    .configureOutput(output)
+    .description('Asks a Trivet cluster how it is, and has it repaired.')
+    .option('--controller <url>', `base URL of a controller; of several, separated by commas, the first that answers (default: TRIVET_CONTROLLER_URL of the environment, else ${DEFAULT_CONTROLLER})`, parseControllers)
+    .option('--json', 'print what REST answers, for programs')
+    .option('--no-colour', 'no colours, as with NO_COLOR in the environment')
+    .addOption(new Option('--no-color').hideHelp())
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride()
+    .addHelpText('after', examples(
+      ['trivet at-risk', 'is everything as it should be?'],
+      ['trivet repair watch', 'what is being done about it'],
+      ['trivet verify --all', 'look at every disk'],
+    ))
+    .addHelpText('after', '\nExit status: 0 fine; 1 at risk, found or failed; 2 usage; 3 can\'t reach the cluster; 130 interrupted.');
+
+  addAtRisk(program);
+  const repair = program.command('repair').description('Repair jobs: what is being done to make replicas current again.');
+  addRepairList(repair);
+  addRepairShow(repair);
+  addRepairRun(repair);
+  addRepairWatch(repair);
+  addRepairCancel(repair);
+  addRepairRetry(repair);
+  addVerify(program);
+  addFindings(program);
+  const transactions = program.command('transactions').description('Transactions: what was decided about pushes.');
+  addTransactionsList(transactions);
+  addTransactionsShow(transactions);
+  addTransactionsSettle(transactions);
+  addAcceptDataLoss(program);
+  for (const group of [repair, transactions]) {
+    group.addHelpText('after', examples([`trivet ${group.name()} list`, 'begin here'], [`trivet ${group.name()} list --help`, 'what it takes']));
+  }
+  for (const command of [...program.commands, ...repair.commands, ...transactions.commands]) {
+    // A list of commands shows what each does; the particulars are in its own help.
+    command.summary(command.description().split('\n')[0]!);
+  }
+  return program;
+}

@@ -1,0 +1,66 @@
+import type { NodeRegistry } from '../nodes/node-registry.ts';
+import type { Findings } from '../store/findings.ts';
+import type { Replicas } from '../store/replicas.ts';
+import type { Repositories } from '../store/repositories.ts';
+
+/** A repository's directories are made before SQL knows of it: one that is younger may still be on its way. */
+const YOUNG_MS = 10 * 60_000;
+/** The first digits of an id are the time of its making; see newId. */
+const TIME_DIGITS = 12;
+
+/**
+ * Compares what directories a node has with what SQL says it has: finds repositories that SQL doesn't know. They are
+ * reported and never removed, for they may be all that is left of something. (What SQL knows and the disk doesn't have
+ * is found by verification and by the restart handshake.)
+ */
+export class Listing {
+  readonly #nodes: NodeRegistry;
+  readonly #repositories: Repositories;
+  readonly #replicas: Replicas;
+  readonly #findings: Findings;
+  readonly #onFound: (repository: string, node: string, kind: 'unknown', detail: string) => void;
+  /** In which life each node was asked last. */
+  readonly #asked = new Map<string, string>();
+
+  constructor(input: {
+    nodes: NodeRegistry; repositories: Repositories; replicas: Replicas; findings: Findings;
+    onFound(repository: string, node: string, kind: 'unknown', detail: string): void;
+  }) {
+    this.#nodes = input.nodes;
+    this.#repositories = input.repositories;
+    this.#replicas = input.replicas;
+    this.#findings = input.findings;
+    this.#onFound = input.onFound;
+  }
+
+  /** Asks every node that can be used. @param restarted only those that have started since they were last asked */
+  async run(restarted = false): Promise<void> {
+    for (const id of this.#nodes.byUse.usable) {
+      const node = this.#nodes.usable(id);
+      const boot = node?.status?.boot;
+      if (node === undefined || boot === undefined || (restarted && this.#asked.get(id) === boot)) continue;
+      const ids = await node.client.replicas().catch(() => undefined);
+      if (ids === undefined) continue;
+      this.#asked.set(id, boot);
+      await this.compare(id, ids);
+    }
+  }
+
+  /** @param ids every repository directory on the node's disk */
+  async compare(node: string, ids: readonly string[], nowMs = Date.now()): Promise<void> {
+    const configured = new Set((await this.#replicas.ofNode(node)).map((replica) => replica.repository));
+    const unknown = ids.filter((id) => !configured.has(id) && nowMs - madeAtMs(id) > YOUNG_MS);
+    for (const id of unknown) {
+      const route = await this.#repositories.routeById(id);
+      const detail = route === undefined
+        ? 'a repository directory that SQL does not know'
+        : `a surplus copy of ${route.repository.name}, which is not configured to be here`;
+      if (await this.#findings.unknown(id, node, detail)) this.#onFound(id, node, 'unknown', detail);
+    }
+    await this.#findings.resolveUnknown(node, unknown);
+  }
+}
+
+function madeAtMs(id: string): number {
+  return Number.parseInt(id.slice(0, TIME_DIGITS), 16);
+}
