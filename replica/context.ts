@@ -97,7 +97,7 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
   const repair = new Repair({
     replicas, journal, token: config.token, failpoint, flush, onAdded: (gitDir) => readers.refresh(gitDir), onReplaced: forgetObjects,
   });
-  const verify = new Verify({ replicas, isRepaired: (id) => repair.isRunning(id), onProblems: forgetObjects });
+  const verify = new Verify({ replicas, isRepaired: (id) => repair.isRunning(id), seenIndexes: (gitDir) => readers.seenIndexes(gitDir), onProblems: forgetObjects });
   return {
     config, boot: newId(), ready: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, hasRoom, isWritable, readers, participant, inDoubt,
     lifelines, controllers, repair, verify, flush, uploadPacks, responses,

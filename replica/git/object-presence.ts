@@ -50,6 +50,11 @@ export class ObjectPresence {
     return this.#table === undefined ? 0 : bytesOf(this.#table);
   }
 
+  /** File names of the indexes that were in the store when they were last looked at; empty while nothing is in memory. */
+  get indexes(): ReadonlySet<string> {
+    return this.#table?.indexes ?? new Set();
+  }
+
   /**
    * For each id in the order asked: false when no such object is in the store, true when there may be one.
    * Throws `disk_failure` when the directories can't be read.

@@ -254,6 +254,11 @@ export class ObjectReaders {
     this.#stores.get(gitDir)?.store.presence.refresh();
   }
 
+  /** The indexes that this process has seen in a repository's store, by file name; none when it has seen none yet. */
+  seenIndexes(gitDir: string): ReadonlySet<string> {
+    return new Set(this.#stores.get(gitDir)?.store.presence.indexes);
+  }
+
   /** Ends a repository's process and forgets what was known of its store: for when it is removed, swapped or pruned. */
   drop(gitDir: string): void {
     const reader = this.#readers.get(gitDir);

@@ -179,6 +179,54 @@ test('a replica that is removed ends its repair, and nothing is left beside it',
   t.deepEqual(readdirSync(join(target.gitDir(repository.id), '..')), []);
 });
 
+for (const way of ['fetch', 'rebuild'] as const) {
+  test(`${way}: rounds catch up with pushes that never stop, and only the last one needs the turn`, async (t) => {
+    const { source, target, repository } = await twoNodes(t, { shared: 1, missed: 60 });
+    let last: Promise<unknown> = Promise.resolve();
+    const inTurn = <T>(action: () => Promise<T>): Promise<T> => {
+      const turn = last.then(action);
+      last = turn;
+      return turn;
+    };
+    let running = true;
+    const pushing = (async () => {
+      while (running) {
+        await inTurn(() => repository.push([source]));
+        await new Promise((resolve) => { setTimeout(resolve, 50); });
+      }
+    })();
+    const job = newId();
+    const asked = { way, job };
+    let brought = Infinity;
+    for (let rounds = 0; brought > 60 && rounds < 20; rounds++) ({ objects: brought } = await target.repair(repository.id, source, asked));
+    t.true(brought <= 60, 'rounds get smaller');
+    const expect = await inTurn(async () => {
+      const position = await source.position(repository.id);
+      t.like(await target.repair(repository.id, source, { ...asked, round: 'refs', expect: position }), position);
+      return position;
+    });
+    running = false;
+    await pushing;
+    t.like(await target.verify(repository.id, true), { ...expect, diskDigest: expect.digest, problems: [] });
+  });
+}
+
+test('after a repair a push is taken as if nothing had happened: what the node remembered of its store was forgotten', async (t) => {
+  for (const way of ['fetch', 'heal', 'rebuild'] as const) {
+    const { source, target, repository } = await twoNodes(t, { shared: 3, missed: 2 });
+    if (way !== 'fetch') {
+      const directory = join(target.gitDir(repository.id), 'objects/pack');
+      flip(join(directory, `${packs(target, repository)[0]}.pack`), 40);
+      await target.verify(repository.id, true);
+    }
+    await target.repair(repository.id, source, { way });
+    await finish(t, source, target, repository, way);
+    await repository.push([source, target]);
+    t.deepEqual(await target.position(repository.id), await source.position(repository.id));
+    t.deepEqual((await target.verify(repository.id, true)).problems, []);
+  }
+});
+
 test('heal: a damaged pack is replaced by the source\'s and kept aside, a lost index comes back, and nothing is found any more', async (t) => {
   const { source, target, repository } = await twoNodes(t, { shared: 4, missed: 0 });
   const [flipped, lost, deleted] = packs(target, repository);

@@ -48,6 +48,22 @@ test('the third equal clone is answered from the file that the second one left',
   t.is(cache.bytes, MIB);
 });
 
+test('what was answered from a repository whose objects were damaged is not given again; other repositories keep theirs', async (t) => {
+  const { cache } = await cacheIn(t);
+  const key = (gitDir: string) => cache.key(gitDir, 'd', 'version=2', CLONE, requestPackets(CLONE))!;
+  const damaged = producer(Buffer.from('damaged bytes'));
+  const other = producer(Buffer.from('other bytes'));
+  const before = key('/r.git');
+  for (let i = 0; i < 3; i++) await ask(cache, before, damaged.produce);
+  for (let i = 0; i < 3; i++) await ask(cache, key('/s.git'), other.produce);
+  cache.forget('/r.git');
+  const mended = producer(Buffer.from('sound bytes'));
+  t.is((await ask(cache, key('/r.git'), mended.produce)).toString(), 'sound bytes');
+  t.is((await ask(cache, before, damaged.produce)).toString(), 'damaged bytes', 'control: the file is still there, under a key nobody has any more');
+  await ask(cache, key('/s.git'), other.produce);
+  t.is(other.asked.times, 2);
+});
+
 test('an answer that ended badly is not kept', async (t) => {
   const { cache, directory } = await cacheIn(t);
   const { asked, produce } = producer(Buffer.alloc(1000), { ok: false });

@@ -1,10 +1,10 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { ReplicaPosition } from '@trivet/proto/messages.ts';
 import { missingObjects } from '../git/closure.ts';
-import { readPackDirectory, type PackDirectory } from '../git/pack-directory.ts';
 import type { Replica } from '../repository/replica.ts';
 import type { ReplicaRecord } from '../repository/position-file.ts';
 import { isFinding } from './git-failure.ts';
+import { lookForPacks } from './packs-on-disk.ts';
 import type { Problems } from './problems.ts';
 import { refsOnDisk } from './refs-on-disk.ts';
 
@@ -19,11 +19,12 @@ export interface Looked {
 /**
  * Compares a replica's disk with its memory, without reading objects: the record, every ref, that what each ref names is
  * there, that every pack has its index and the reverse.
+ * @param seenIndexes file names of indexes that were in the store a while ago; nothing may have gone since
  * @param record what lies beside git's files; undefined when it can't be read
  * @throws TrivetError replica_busy, git_failed, disk_failure; the signal's reason
  */
 export async function verifyLight(
-  replica: Replica, record: ReplicaRecord | undefined, problems: Problems, signal: AbortSignal,
+  replica: Replica, record: ReplicaRecord | undefined, seenIndexes: ReadonlySet<string>, problems: Problems, signal: AbortSignal,
 ): Promise<Looked> {
   if (record === undefined) problems.add('diverged', 'the record beside the refs can not be read');
   else if (record.objectFormat !== replica.objectFormat) problems.add('corrupt', `the record says ${String(record.objectFormat)}, not ${replica.objectFormat}`);
@@ -31,7 +32,7 @@ export async function verifyLight(
   if (diskDigest === null) problems.add('diverged', `the refs can not be read: ${unreadable}`);
   else if (diskDigest !== position.digest) problems.add('diverged', `the refs on the disk have the digest ${diskDigest}, those in memory ${position.digest}`);
   await lookForTips(replica, problems, signal);
-  const { packs } = await lookForPacks(replica, problems);
+  const { packs } = await lookForPacks(replica, seenIndexes, problems);
   return { position, diskDigest, packs: packs.length, bytes: packs.reduce((sum, pack) => sum + pack.bytes, 0) };
 }
 
@@ -47,14 +48,4 @@ async function lookForTips(replica: Replica, problems: Problems, signal: AbortSi
     if (!(error instanceof TrivetError && isFinding(error))) throw error;
     problems.add('corrupt', `git does not work here: ${String(error.fields['stderr'])}`);
   }
-}
-
-async function lookForPacks(replica: Replica, problems: Problems): Promise<PackDirectory> {
-  const first = await readPackDirectory(replica.gitDir);
-  const isOdd = (packs: PackDirectory) => packs.withoutIndex.length + packs.withoutPack.length > 0;
-  // A pack that is being moved in has its index a moment later; in the replica's turn nothing moves.
-  const packs = isOdd(first) ? await replica.exclusively(() => readPackDirectory(replica.gitDir)) : first;
-  for (const name of packs.withoutIndex) problems.add('corrupt', `${name}.pack has no index`);
-  for (const name of packs.withoutPack) problems.add('corrupt', `${name}.idx has no pack`);
-  return packs;
 }

@@ -20,6 +20,8 @@ export interface VerifyParts {
   replicas: Replicas;
   /** Whether a round of repair runs for a replica. */
   isRepaired: (id: string) => boolean;
+  /** The indexes that this process has seen in a store, by file name. */
+  seenIndexes: (gitDir: string) => ReadonlySet<string>;
   /** Told when a replica's disk is not what this process believes. */
   onProblems: (gitDir: string) => void;
 }
@@ -68,7 +70,7 @@ export class Verify {
   }
 
   async #verify(id: string, full: boolean, signal: AbortSignal): Promise<Looked & { problems: Problems }> {
-    const { replicas, isRepaired, onProblems } = this.#parts;
+    const { replicas, isRepaired, seenIndexes, onProblems } = this.#parts;
     const record = await replicas.look(id);
     return replicas.use(id, async (replica) => {
       const busy = () => new TrivetError('replica_busy', { repository: id, problem: 'it is being repaired' });
@@ -76,7 +78,7 @@ export class Verify {
       const repairs = replica.repairs;
       for (let pass = 1; ; pass++) {
         const problems = new Problems();
-        const looked = await verifyLight(replica, record, problems, signal);
+        const looked = await verifyLight(replica, record, seenIndexes(replica.gitDir), problems, signal);
         if (full) await verifyFiles(replica, problems, signal);
         if (problems.found.length === 0) return { ...looked, problems };
         if (replica.retired || replica.repairs !== repairs) throw busy();
