@@ -6,7 +6,7 @@ import { formatDuration } from './terminal/format.ts';
 import { Interrupted, Refused, Unreachable } from './faults.ts';
 
 /** How long a controller gets to take a connection, and to answer what needs no work. */
-const CONNECT_MS = 5_000;
+const CONNECT_MS = 10_000;
 const ANSWER_MS = 30_000;
 /** More than any answer has; what is longer comes from something else. */
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;

@@ -1,9 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
+import PQueue from 'p-queue';
 
 // Test support: the real command as a process of its own.
 
 const TRIVET = join(import.meta.dirname, 'trivet.ts');
+
+/** Tests of a file begin all at once; that many processes that start at once starve one another into their own deadlines. */
+const queue = new PQueue({ concurrency: 4 });
 
 export interface CliResult {
   /** Null when it was ended by a signal. */
@@ -25,7 +29,7 @@ export interface CliOptions {
 
 /** Runs `trivet` with these arguments, its output being pipes. */
 export function runCli(args: readonly string[], { url, environment = {}, program = [process.execPath, TRIVET], ...told }: CliOptions = {}): Promise<CliResult> {
-  return collect(spawn(program[0]!, [...program.slice(1), ...args], { env: environmentOf(url, environment), stdio: ['ignore', 'pipe', 'pipe'] }), told);
+  return queue.add(() => collect(spawn(program[0]!, [...program.slice(1), ...args], { env: environmentOf(url, environment), stdio: ['ignore', 'pipe', 'pipe'] }), told));
 }
 
 /**
@@ -35,7 +39,7 @@ export function runCli(args: readonly string[], { url, environment = {}, program
 export function runCliOnTerminal(args: readonly string[], { url, environment = {}, ...told }: CliOptions = {}): Promise<CliResult> {
   const command = `stty cols 100 rows 30; exec ${[process.execPath, TRIVET, ...args].map(quoted).join(' ')}`;
   const env = { TERM: 'xterm', SHELL: '/bin/sh', ...environmentOf(url, environment) };
-  return collect(spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'pipe'] }), told);
+  return queue.add(() => collect(spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'pipe'] }), told));
 }
 
 function environmentOf(url: string | undefined, environment: Record<string, string>): NodeJS.ProcessEnv {
