@@ -48,6 +48,7 @@ const EPOCH_MS = 120_000;
 const CONVERGENCE_PATIENCE_MS = 240_000;
 const QUIET_PATIENCE_MS = 120_000;
 const POLL_MS = 200;
+const WAITING_MS = 30_000;
 /** What is due in hours or days is due in seconds here. A vote of a coordinator that died waits for its expiry, too. */
 const SETTINGS = { TRIVET_PROMISE_DEADLINE_MS: '1000', TRIVET_VOTE_EXPIRY_MS: '20000', TRIVET_REPAIR_LEASE_MS: '10000' };
 const VERIFICATION_SETTINGS = { TRIVET_VERIFY_INTERVAL_MS: '3000', TRIVET_CHECK_INTERVAL_MS: '5000' };
@@ -90,12 +91,14 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
 
   const schedule = makeSchedule({ seed, durationMs, ...names, kinds, pauseMs: options.pauseMs });
   const nemesis = new Nemesis({ deployment, history, schedule, repaired: () => isRepaired(deployment, options.verification) });
-  const timeIsUp = AbortSignal.timeout(durationMs);
-  const turning = epochs.turn(timeIsUp);
+  // Waits for repairs come on top of what the schedule takes.
+  const timeIsUp = AbortSignal.timeout(durationMs * 1.5 + WAITING_MS);
+  const faultsAreOver = new AbortController();
+  const turning = epochs.turn(faultsAreOver.signal);
   const progress = setInterval(() => say(progressOf(history)), 30_000);
   const violations: Violation[] = [];
   try {
-    await nemesis.run(timeIsUp);
+    await nemesis.run(timeIsUp).finally(() => faultsAreOver.abort());
     await turning;
     violations.push(...await untilEverythingWorks(deployment, history, epochs.current));
   } finally {
@@ -112,6 +115,8 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   for (const target of epochs.all) for (const controller of names.controllers) await clients[0]!.read(target, controller, 'final');
   if (convergence.violations.length === 0) violations.push(...await judgeReplicas(deployment, history, views));
   violations.push(...judgeHistory(history.records), ...await untilNothingIsLeft(deployment, baseline), ...await judgeLogs(deployment, new Set(kinds)));
+  // While it stops, parts come and go that nobody tells of.
+  delete late.history;
   history.close();
   const figures = figuresOf({ history, schedule, nemesis, convergenceMs: convergence.tookMs, deaths, options, repositories: epochs.all.length, disk: disk.kind });
   return { violations, figures, history, deployment };

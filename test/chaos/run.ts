@@ -14,7 +14,8 @@ import { tell } from './story.ts';
 
 const USAGE = `npm run chaos -- [--minutes M] [--seed S] [--nodes 3|5] [--clients N] [--pause MS] [--only KIND,…] [--no-verification] [--control] [--keep] [--json FILE]
 
-  --minutes       how long faults go on, in all (default 2); half with three nodes, half with five, unless --nodes is given
+  --minutes       how long the schedule of faults is (default 2); half with three nodes, half with five, unless --nodes is given; waits for
+                  repairs come on top, half as much at most
   --seed          the schedule of faults follows from it (default: by the clock); printed first
   --clients       git clients at work (default 8)
   --pause         milliseconds between the beginnings of two faults, on average (default 2000)

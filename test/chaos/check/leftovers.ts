@@ -43,7 +43,7 @@ async function processesOf(part: Part): Promise<string[]> {
 async function openFilesOf(part: Part, baseline: ReadonlyMap<string, number>): Promise<string[]> {
   const found: string[] = [];
   const open = await descriptorsOf(part.pid!);
-  for (const path of open) if (path.endsWith(' (deleted)') || UNFINISHED.test(path)) found.push(`${part.name}: has ${path} open`);
+  for (const path of open) if (path.endsWith(' (deleted)') || (path.includes('/repositories/') && UNFINISHED.test(path))) found.push(`${part.name}: has ${path} open`);
   const allowed = (baseline.get(part.name) ?? 0) + CONNECTIONS + FOR_EACH_GIT * (await descendants(part.pid!)).length;
   if (open.length > allowed) found.push(`${part.name}: has ${open.length} descriptors open, more than ${allowed}`);
   return found;

@@ -18,6 +18,9 @@ const EXPLAINED: readonly Explained[] = [
     why: 'a disk that takes nothing is an error, and a node that starts on one ends with it',
   },
   {
+    part: 'node', what: /belongs to node\d+; nothing in it was changed/, by: ['swap-disks'], why: 'a node must not start on the disk of another one',
+  },
+  {
     part: 'controller', what: /\(store_unavailable\)/,
     by: ['kill-database', 'stop-database', 'cut', 'isolate', 'slow-link', 'break-connections'],
     why: 'a controller that starts without its database says so and ends; its supervisor tries again',

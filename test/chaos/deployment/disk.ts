@@ -8,8 +8,11 @@ const run = promisify(execFile);
 const MIB = 1024 * 1024;
 const UNMOUNT_PATIENCE_MS = 20_000;
 
-/** What can be done to a disk. `fail`: an error of the file system, from which it is read-only; `freeze`: writes hang. */
-export type DiskFault = 'fill' | 'fail' | 'freeze';
+/**
+ * What can be done to a disk. `fail`: an error of the file system, from which it is read-only; `freeze`: writes hang; `swap`: it
+ * comes up where another one belongs.
+ */
+export type DiskFault = 'fill' | 'fail' | 'freeze' | 'swap';
 
 /**
  * A node's data directory. With root rights and loop devices it is an ext4 file system of its own: one that can be full,
@@ -19,7 +22,7 @@ export type DiskFault = 'fill' | 'fail' | 'freeze';
 export class Disk {
   readonly path: string;
   readonly kind: 'ext4' | 'tmpfs' | 'directory';
-  readonly #image: string;
+  #image: string;
   readonly #bytes: number;
   #mounted = false;
   #frozen = false;
@@ -49,7 +52,7 @@ export class Disk {
   }
 
   get can(): ReadonlySet<DiskFault> {
-    return new Set<DiskFault>(this.kind === 'ext4' ? ['fill', 'fail', 'freeze'] : this.kind === 'tmpfs' ? ['fill'] : []);
+    return new Set<DiskFault>(this.kind === 'ext4' ? ['fill', 'fail', 'freeze', 'swap'] : this.kind === 'tmpfs' ? ['fill'] : []);
   }
 
   async mount(): Promise<void> {
@@ -97,6 +100,13 @@ export class Disk {
     // Exit status 1 says that something was repaired.
     await run('e2fsck', ['-f', '-y', this.#image]).catch((error: { code?: unknown }) => { if (error.code !== 1) throw error; });
     await this.mount();
+  }
+
+  /** Each comes up in the other's place. Nothing may have a file open on either. */
+  async swap(other: Disk): Promise<void> {
+    await Promise.all([this.unmount(), other.unmount()]);
+    [this.#image, other.#image] = [other.#image, this.#image];
+    await Promise.all([this.mount(), other.mount()]);
   }
 
   /** Writes hang until `thaw`, and so does whoever writes: not even SIGKILL ends it before. */

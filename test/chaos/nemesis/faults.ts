@@ -186,6 +186,15 @@ const HANDLERS: Record<FaultKind, Handler> = {
     if (id !== undefined) await rm(deployment.replicaDirectory(name, id), { recursive: true, force: true, maxRetries: 3 });
     return `${name} has lost its replica of ${id ?? 'nothing'}`;
   }),
+  'swap-disks': async (deployment, { targets }) => {
+    const swap = async () => {
+      await Promise.all(targets.map((name) => deployment.part(name).kill()));
+      await deployment.disk(targets[0]!).swap(deployment.disk(targets[1]!));
+      for (const name of targets) deployment.part(name).start();
+    };
+    await swap();
+    return { end: swap };
+  },
   'flip-bit': damage('flip-bit'),
   'truncate-packed-refs': damage('truncate-packed-refs'),
   'edit-ref': damage('edit-ref'),

@@ -33,6 +33,7 @@ export const KINDS = {
   'restore-backup': { weight: 1, destroys: true },
   'lose-disk': { weight: 1, destroys: true },
   'lose-replica': { weight: 1, destroys: true },
+  'swap-disks': { weight: 1, destroys: true, needs: 'swap' },
   'flip-bit': { weight: 1, destroys: true, silent: true },
   'truncate-packed-refs': { weight: 1, destroys: true, silent: true },
   'edit-ref': { weight: 1, destroys: true, silent: true },

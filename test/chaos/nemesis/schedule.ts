@@ -38,7 +38,7 @@ const SHORT_MS = [300, 5_000] as const;
 const LONG_MS = [10_000, 15_000] as const;
 const LONG_CHANCE = 0.1;
 /** These begin and end by themselves. */
-const isInstant = (kind: FaultKind) => kind === 'break-connections' || kind === 'take-backup' || kindOf(kind).destroys === true;
+const isInstant = (kind: FaultKind) => kind === 'break-connections' || kind === 'take-backup' || (kindOf(kind).destroys === true && kind !== 'swap-disks');
 
 /**
  * The faults of a run, in order of their beginnings: a pure function of its options. Kinds come from a bag that is filled
@@ -90,6 +90,7 @@ function aim(kind: FaultKind, options: ScheduleOptions, random: Random): Pick<Fa
     case 'flip-bit': case 'truncate-packed-refs': case 'edit-ref': case 'delete-index': case 'delete-replica':
       // At most a minority.
       return { targets: random.shuffled(nodes).slice(0, random.between(1, Math.floor((nodes.length - 1) / 2))) };
+    case 'swap-disks': return { targets: random.shuffled(nodes).slice(0, 2) };
     case 'kill-controller': case 'stop-controller': return { targets: [random.pick(controllers)] };
     case 'stutter': return { targets: [random.pick([...nodes, ...controllers])] };
     case 'kill-everything': return { targets: [...controllers, ...nodes] };
