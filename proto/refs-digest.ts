@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 const BYTES = 32;
 
@@ -28,8 +28,8 @@ export class RefsDigest {
 
   /** Adds a ref with this value, or takes it out when it is in. */
   toggle(refname: string, value: string): this {
-    const hash = createHash('sha256').update(`${refname}\0${value}`).digest();
-    for (let i = 0; i < BYTES; i++) this.#bytes[i]! ^= hash[i]!;
+    const digest = hash('sha256', `${refname}\0${value}`, 'buffer');
+    for (let i = 0; i < BYTES; i++) this.#bytes[i]! ^= digest[i]!;
     return this;
   }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mariadbHere, startMariaDb } from '../../test/mariadb.ts';
 import { HttpClient } from '../client/http.ts';
 import type { Row } from '../measure.ts';
@@ -7,6 +8,8 @@ import { ReliabilityCluster } from './cluster.ts';
 import type { ReliabilityBench, ReliabilityMeasure } from './measure.ts';
 
 const POLL_MS = 5;
+/** How long a cluster runs before its controller dies: a cluster that has just started is another measure. */
+const SETTLED_MS = 3_000;
 
 /**
  * How long a push stays in doubt when its controller is killed with every promise made and nothing decided: from the
@@ -83,6 +86,7 @@ async function inDoubt(cluster: ReliabilityCluster, name: string, url: string): 
     const gitUrl = await cluster.create(name);
     await sendPrepared({ client, url: gitUrl }, base);
     await cluster.untilEqual(name);
+    await sleep(SETTLED_MS);
     await cluster.armKill('controller', 'decide-begin');
     const push = chain.next();
     const broken = await sendPrepared({ client, url: gitUrl }, push).then(() => false, () => true);

@@ -89,7 +89,7 @@ test('the limit may be 1000', async (t) => {
 
 test('a repository that is no name or not there is told apart', async (t) => {
   t.like(await get(t.context, '?repository=..'), { status: 400, json: { code: 'bad_repository_name' } });
-  t.like(await get(t.context, '?repository=a%2525b'), { status: 400, json: { code: 'bad_repository_name' } });
+  t.like(await get(t.context, '?repository=org%252Frepo'), { status: 400, json: { code: 'bad_repository_name' } });
   t.like(await get(t.context, '?repository=nothing'), { status: 404, json: { code: 'repository_not_found' } });
 });
 

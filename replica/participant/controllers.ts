@@ -5,16 +5,27 @@ import { TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import { SettleAnswer, type HandshakeRequest, type ReportRequest, type SettleRequest } from '@trivet/proto/messages.ts';
 
 const DEADLINE_MS = 30_000;
+/** A controller that has said nothing for so long is asked no less, but the next one as well. */
+const HEDGE_MS = 1_000;
+/** A controller that was stopped holds on to its connections; there must be more for whoever asks next. */
+const CONNECTIONS = 16;
 
-/** What a node asks controllers. Any of them can answer, so the list is tried in order. */
+/**
+ * What a node asks controllers. Any of them can answer, and each question may be asked twice without harm, so the first good
+ * answer counts. The one that gave the last good answer is asked first.
+ */
 export class Controllers {
   readonly #urls: readonly string[];
   readonly #token: string;
-  readonly #agent = new Agent({ connect: { timeout: 2_000 }, connections: 4 });
+  readonly #hedgeMs: number;
+  readonly #agent = new Agent({ connect: { timeout: 2_000 }, connections: CONNECTIONS });
+  /** Which of the URLs answered last. */
+  #first = 0;
 
-  constructor(urls: readonly string[], token: string) {
+  constructor(urls: readonly string[], token: string, hedgeMs = HEDGE_MS) {
     this.#urls = urls;
     this.#token = token;
+    this.#hedgeMs = hedgeMs;
   }
 
   /**
@@ -40,27 +51,51 @@ export class Controllers {
   }
 
   async #post<S extends TSchema>(path: string, message: object, schema: S): Promise<Static<S>> {
-    let last: unknown;
-    for (const url of this.#urls) {
-      try {
-        const response = await request(`${url}${path}`, {
-          method: 'POST',
-          dispatcher: this.#agent,
-          headers: { 'content-type': 'application/json', authorization: `Bearer ${this.#token}` },
-          body: JSON.stringify(message),
-          headersTimeout: DEADLINE_MS,
-          bodyTimeout: DEADLINE_MS,
-        });
-        const answer = await response.body.json();
-        if (response.statusCode === 200 && Check(schema, answer)) return answer;
-        if (isRefusal(answer)) throw new TrivetError('wrong_directory', { path });
-        last = answer;
-      } catch (error) {
-        if (error instanceof TrivetError) throw error;
-        last = error;
-      }
+    const over = new AbortController();
+    const waiting = this.#urls.map((_, i) => (this.#first + i) % this.#urls.length).values();
+    const { promise, resolve, reject } = Promise.withResolvers<Static<S>>();
+    let timer: NodeJS.Timeout | undefined;
+    let failed = 0;
+    const askNext = () => {
+      clearTimeout(timer);
+      const { value: index } = waiting.next();
+      if (index === undefined) return;
+      timer = setTimeout(askNext, this.#hedgeMs);
+      this.#ask(`${this.#urls[index]}${path}`, message, schema, over.signal).then((answer) => {
+        this.#first = index;
+        resolve(answer);
+      }, (fault: unknown) => {
+        if (fault instanceof TrivetError) return reject(fault);
+        failed += 1;
+        if (failed < this.#urls.length) return askNext();
+        const last = fault instanceof Error ? fault.message : fault;
+        reject(new TrivetError('store_unavailable', { path, last }, { cause: fault }));
+      });
+    };
+    askNext();
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      over.abort();
     }
-    throw new TrivetError('store_unavailable', { path, last: last instanceof Error ? last.message : last }, { cause: last });
+  }
+
+  /** Throws what went wrong, or what the controller answered instead. */
+  async #ask<S extends TSchema>(url: string, message: object, schema: S, signal: AbortSignal): Promise<Static<S>> {
+    const response = await request(url, {
+      method: 'POST',
+      dispatcher: this.#agent,
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${this.#token}` },
+      body: JSON.stringify(message),
+      headersTimeout: DEADLINE_MS,
+      bodyTimeout: DEADLINE_MS,
+      signal,
+    });
+    const answer = await response.body.json();
+    if (response.statusCode === 200 && Check(schema, answer)) return answer;
+    if (isRefusal(answer)) throw new TrivetError('wrong_directory', { url });
+    throw answer;
   }
 }
 

@@ -7,8 +7,8 @@ import type { Failpoint } from '@trivet/proto/failpoint.ts';
 import type {
   AbortRequest, CommitRequest, PrepareAnswer, PrepareRequest, ReplicaPosition, VoteAnswer, VoteHeader,
 } from '@trivet/proto/messages.ts';
-import type { Ingest, Quarantine } from '../quarantine/ingest.ts';
-import { runGit } from '../git/process.ts';
+import type { Ingest } from '../quarantine/ingest.ts';
+import { isAncestor } from '../git/ancestry.ts';
 import { planBatch } from '../refs/plan.ts';
 import { quarantineDirectory } from '../repository/layout.ts';
 import type { Replica, Vote } from '../repository/replica.ts';
@@ -86,7 +86,7 @@ export class Participant {
       this.#expectWritable();
       const verdicts = await judgeCommands(header.commands, header.policy, {
         typeOf: (oid) => quarantine.typeOf(oid),
-        isAncestor: (ancestor, descendant) => isAncestor(replica, quarantine, ancestor, descendant, signal),
+        isAncestor: async (ancestor, descendant) => isAncestor(replica.gitDir, await quarantine.objectDirectory(), ancestor, descendant, signal),
       });
       signal.throwIfAborted();
       // A vote that came twice: the first one's objects must not be forgotten in their quarantine.
@@ -252,21 +252,5 @@ export class Participant {
     const vote = replica.votes.get(transaction);
     replica.votes.delete(transaction);
     await vote?.quarantine.discard();
-  }
-}
-
-async function isAncestor(
-  replica: Replica, quarantine: Quarantine, ancestor: string, descendant: string, signal: AbortSignal,
-): Promise<boolean> {
-  const directory = await quarantine.objectDirectory();
-  const env: Record<string, string> = directory === undefined ? {} : { GIT_ALTERNATE_OBJECT_DIRECTORIES: directory };
-  try {
-    await runGit(['merge-base', '--is-ancestor', ancestor, descendant], { gitDir: replica.gitDir, env, signal });
-    return true;
-  } catch (error) {
-    signal.throwIfAborted();
-    // Exit status 1 says no; any other failure (the old value isn't even here) can't be called a fast-forward either.
-    if (error instanceof TrivetError && error.code === 'git_failed') return false;
-    throw error;
   }
 }

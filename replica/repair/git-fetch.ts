@@ -12,8 +12,9 @@ const MAX_HAVE = 4_000;
 const LAST_WORDS_BYTES = 4_000;
 
 /**
- * Brings objects by stock git: what is reachable from `wanted` and not from the refs that are here. Git checks every object,
- * and that all they name is there, as far as what the refs name is.
+ * Brings objects by stock git: what is reachable from `wanted` and not from the refs that are here. Git checks every object's
+ * hash, and that all they name is there, as far as what the refs name is. It is not asked for its opinion of their content:
+ * they were taken in once, and a replica must not stay behind because its git is another than that time's.
  * @param have objects that are here with all that is reachable from them, though no ref names them; when there are any, git
  *   names them to the source instead of the refs
  * @param all also what the refs that are here name, as for a clone
@@ -24,7 +25,7 @@ export async function gitFetch(input: {
 }): Promise<void> {
   const { gitDir, source, wanted, have = new Set(), all = false, progress, signal } = input;
   const config = [
-    ['protocol.version', '2'], ['http.lowSpeedLimit', '1'], ['http.lowSpeedTime', String(SILENCE_S)],
+    ['protocol.version', '2'], ['fetch.fsckObjects', 'false'], ['http.lowSpeedLimit', '1'], ['http.lowSpeedTime', String(SILENCE_S)],
     ...Object.entries(source.headers).map(([name, value]) => ['http.extraHeader', `${name}: ${value}`]),
   ];
   // Through the environment, for everyone can read a command line.

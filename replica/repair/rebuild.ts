@@ -9,8 +9,9 @@ import type { Journal } from '../participant/journal.ts';
 import { removeOrphanLocks, RefStore } from '../refs/ref-store.ts';
 import { readReplicaRecord, writeReplicaRecord } from '../repository/position-file.ts';
 import type { Replica } from '../repository/replica.ts';
-import { saveRecord, type Replicas } from '../repository/replicas.ts';
+import { saveRecordIfThere, type Replicas } from '../repository/replicas.ts';
 import { rebuildingDirectory, swap, touch } from '../repository/set-aside.ts';
+import { removeUnfinished } from '../repository/store-leftovers.ts';
 import { createBareRepository } from '../serve/repository-config.ts';
 import { bring } from './bring.ts';
 import { refuseAhead, refuseWhilePromised } from './expectation.ts';
@@ -41,6 +42,7 @@ export async function build(
   const directory = await rebuildingDirectory(gitDir, round.job);
   const refs = await openOrCreate(directory, objectFormat, snapshot.head);
   await touch(directory);
+  await removeUnfinished(directory);
   const store: Store = {
     gitDir: directory, objectFormat,
     head: () => refs.head,
@@ -80,10 +82,7 @@ export async function swapIn(
     }
     const record = await readReplicaRecord(gitDir);
     if (record?.repository === id) refuseAhead(id, record.generation, expect);
-    if (replica !== undefined && !replica.retired) {
-      // Its directory may be gone, and with it the reason to write anything down.
-      await saveRecord(replica).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
-    }
+    if (replica !== undefined) await saveRecordIfThere(replica);
     await round.flush();
     await failpoint('swap-flushed');
     await journal.append({ kind: 'restart', repository: id }, true);

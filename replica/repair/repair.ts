@@ -7,6 +7,7 @@ import type { Journal } from '../participant/journal.ts';
 import type { Replica } from '../repository/replica.ts';
 import type { Replicas } from '../repository/replicas.ts';
 import { removeSetAside, undoHalfSwap } from '../repository/set-aside.ts';
+import { removeUnfinished } from '../repository/store-leftovers.ts';
 import { Pace } from '../serve/pace.ts';
 import { bring } from './bring.ts';
 import { expectationOf, refuseWhilePromised, snapshotAt } from './expectation.ts';
@@ -125,6 +126,8 @@ export class Repair {
     return replicas.use(id, async (replica) => {
       refuseWhilePromised(replica);
       replica.repairs += 1;
+      // An earlier round's git may have been killed. Votes have quarantines, and at most one round runs: nobody else writes.
+      await removeUnfinished(replica.gitDir);
       const brought = message.round === 'refs'
         ? await this.#refs(replica, message, round)
         : await this.#objects(replica, message, round);

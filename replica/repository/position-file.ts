@@ -1,4 +1,5 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
@@ -11,17 +12,33 @@ export interface ReplicaRecord extends Position {
 }
 
 const FILE = 'trivet.json';
+const UNFINISHED = '.new-';
 /** None there, or something that is no file where it or its directory belongs. */
 const NO_FILE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EISDIR']);
 
 /**
  * Replaces the record, durably. Not done for each commit: the journal knows them all since the last flush of the disk.
  * Due before a journal file is deleted, and when a replica leaves memory.
+ *
+ * Of a replica in use it is written in the replica's turn: what is written last must be what is newest.
+ * @throws TrivetError replica_missing when the directory is gone, disk_failure
  */
 export async function writeReplicaRecord(gitDir: string, record: ReplicaRecord): Promise<void> {
   const path = join(gitDir, FILE);
-  await writeFile(`${path}.new`, JSON.stringify(record), { flush: true });
-  await rename(`${path}.new`, path);
+  const beside = `${path}${UNFINISHED}${randomBytes(4).toString('hex')}`;
+  try {
+    await writeFile(beside, JSON.stringify(record), { flush: true, flag: 'wx' });
+    await rename(beside, path);
+  } catch (cause) {
+    await rm(beside, { force: true }).catch(() => {});
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new TrivetError(code === 'ENOENT' ? 'replica_missing' : 'disk_failure', { operation: 'write the record of a replica', code }, { cause });
+  }
+}
+
+/** Removes what a killed process left of records that were being written. */
+export async function removeUnfinishedRecords(gitDir: string): Promise<void> {
+  for (const name of await readdir(gitDir)) if (name.startsWith(`${FILE}${UNFINISHED}`)) await rm(join(gitDir, name), { force: true });
 }
 
 /**

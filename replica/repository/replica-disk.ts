@@ -2,8 +2,9 @@ import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import { finishMigrations } from '../quarantine/finish-migrations.ts';
 import { removeOrphanLocks, removeTornRefs, RefStore } from '../refs/ref-store.ts';
 import type { Refs } from '../refs/refs.ts';
-import { readReplicaRecord, writeReplicaRecord, type ReplicaRecord } from './position-file.ts';
+import { readReplicaRecord, removeUnfinishedRecords, writeReplicaRecord, type ReplicaRecord } from './position-file.ts';
 import { removeQuarantines, type Replicas } from './replicas.ts';
+import { removeUnfinished } from './store-leftovers.ts';
 
 /** A node's replicas as they lie on its disk, as far as a starting node has to bring them in order. */
 export interface ReplicaDisk {
@@ -12,7 +13,7 @@ export interface ReplicaDisk {
   has(id: string): Promise<boolean>;
   /** Takes away what a crash left of replicas that were being made or removed. */
   removeLeftovers(): Promise<void>;
-  /** Takes away what a crash left inside one replica: locks, torn refs, quarantines. */
+  /** Takes away what a crash left inside one replica: locks, torn refs, quarantines, unfinished packs. */
   clean(id: string): Promise<void>;
   /** Where the replica says it stands; undefined when that can't be read. */
   readRecord(id: string): Promise<ReplicaRecord | undefined>;
@@ -34,8 +35,10 @@ export function replicaDisk(replicas: Replicas): ReplicaDisk {
       const gitDir = replicas.gitDir(id);
       await removeOrphanLocks(gitDir);
       await removeTornRefs(gitDir);
+      await removeUnfinished(gitDir);
       await finishMigrations(gitDir);
       await removeQuarantines(gitDir);
+      await removeUnfinishedRecords(gitDir);
     },
     readRecord: (id) => readReplicaRecord(replicas.gitDir(id)),
     writeRecord: (id, record) => writeReplicaRecord(replicas.gitDir(id), record),

@@ -210,7 +210,7 @@ export class Replicas {
   async saveRecords(): Promise<void> {
     const waiting = this.#opened.values().filter((replica) => replica.recordedGeneration !== replica.generation).toArray().values();
     const work = async () => {
-      for (const replica of waiting) await saveRecord(replica).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
+      for (const replica of waiting) await replica.exclusively(() => saveRecordIfThere(replica));
     };
     // Nothing may go on behind the back of who deletes the journal's old files, or believes that it failed.
     for (const result of await Promise.allSettled(Array.from({ length: SAVED_AT_ONCE }, work))) if (result.status === 'rejected') throw result.reason;
@@ -259,7 +259,8 @@ export class Replicas {
       if (this.#open.size <= this.#maxOpen) return;
       const replica = this.#opened.get(id);
       if (!replica?.idle || this.#users.has(id)) continue;
-      await saveRecord(replica);
+      // One that can't be written now stays open: that is no fault of the replica somebody is waiting for.
+      await replica.exclusively(() => saveRecord(replica)).catch(() => {});
       // It may have been used meanwhile, and moved on.
       const unused = replica.idle && !this.#users.has(id) && replica.recordedGeneration === replica.generation;
       if (unused && this.#opened.get(id) === replica) this.#forget(id);
@@ -274,12 +275,22 @@ export class Replicas {
   }
 }
 
-/** Writes down where a replica stands, if it has moved since that was done. */
-export async function saveRecord(replica: Replica): Promise<void> {
+/** Writes down where a replica stands, if it has moved since that was done. In the replica's turn. */
+async function saveRecord(replica: Replica): Promise<void> {
   const { generation, digest } = replica.position;
-  if (replica.recordedGeneration === generation) return;
+  // The place of a retired one belongs to another by now.
+  if (replica.retired || replica.recordedGeneration === generation) return;
   await writeReplicaRecord(replica.gitDir, { repository: replica.id, objectFormat: replica.objectFormat, generation, digest });
   replica.recordedGeneration = generation;
+}
+
+/** The same; when its directory is gone there is nothing to write down, nor a reason to. */
+export async function saveRecordIfThere(replica: Replica): Promise<void> {
+  try {
+    await saveRecord(replica);
+  } catch (error) {
+    if (!(error instanceof TrivetError && error.code === 'replica_missing')) throw error;
+  }
 }
 
 /** Removes what a killed process left of votes in this replica. */

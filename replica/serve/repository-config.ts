@@ -24,7 +24,7 @@ export const REPOSITORY_CONFIG: readonly (readonly [key: string, value: string])
   ['uploadpack.allowRefInWant', 'false'],
   // Trivet's own refs: neither advertised nor writable, through upload-pack and receive-pack alike.
   ['transfer.hideRefs', 'refs/trivet'],
-  // Every object is checked before it is voted for, and again when a repair fetches it.
+  // Every object is checked before it is voted for.
   ['transfer.fsckObjects', 'true'],
   // Keep packs as packs: one fsync instead of one for each object, and a clone copies packed objects as they are.
   ['transfer.unpackLimit', '1'],

@@ -10,33 +10,43 @@ const NOISE = /^(notice|Checking|dangling|warning)\b/;
 const MAX_LINE_BYTES = 1_000;
 
 /**
- * `git fsck --full --strict`: every byte of every pack and index against its checksum, every object's form, and every link
- * from the refs on. At the lowest priority for processor and disk, so that pushes and clones don't feel it.
+ * What git thinks of an object's content: a time zone, the order of a tree's entries, a mode. The object has the hash it
+ * should have, so it is as it was pushed and the same on every replica; whether to take it in was judged then, maybe by
+ * another git with other opinions.
+ */
+const OPINION = /^(error|warning) in \w+ [0-9a-f]{40,64}( \(.*\))?: /;
+
+/**
+ * `git fsck --full`: every byte of every pack and index against its checksum, every object against its hash, and every link
+ * from the refs on. What it says of sound objects doesn't count. At the lowest priority for processor and disk, so that
+ * pushes and clones don't feel it.
  * @throws TrivetError git_failed when git itself failed; the signal's reason
  */
 export async function fsck(gitDir: string, problems: Problems, signal: AbortSignal): Promise<void> {
-  const git = startGit(['fsck', '--full', '--strict', '--no-dangling', '--no-progress'], {
+  const git = startGit(['fsck', '--full', '--no-dangling', '--no-progress'], {
     gitDir, signal, priority: 'low', env: { GIT_NO_REPLACE_OBJECTS: '1' },
   });
   git.child.stdin.end();
   const said: string[] = [];
-  collectLines(git.child.stdout, said);
-  collectLines(git.child.stderr, said);
+  let opinions = 0;
+  const take = (line: string) => {
+    if (OPINION.test(line)) opinions += 1;
+    else if (line !== '' && !NOISE.test(line) && said.length < MAX_PROBLEMS) said.push(line);
+  };
+  eachLine(git.child.stdout, take);
+  eachLine(git.child.stderr, take);
   const { code, signal: killedBy, stderr } = await git.done;
   signal.throwIfAborted();
   if (code === 0) return;
   const fault = new TrivetError('git_failed', { args: ['fsck'], code, signal: killedBy, stderr });
   if (code === null || (code > MAX_FINDINGS && !isFinding(fault))) throw fault;
   for (const line of said) problems.add('corrupt', `git fsck: ${line}`);
-  if (said.length === 0) problems.add('corrupt', `git fsck ended with status ${code}`);
+  // Opinions have the same status as damage, which is never found without a word.
+  if (said.length === 0 && opinions === 0) problems.add('corrupt', `git fsck ended with status ${code}`);
 }
 
-/** The first lines that say something; the rest is read and forgotten. */
-function collectLines(stream: NodeJS.ReadableStream, lines: string[]): void {
+function eachLine(stream: NodeJS.ReadableStream, take: (line: string) => void): void {
   let rest = '';
-  const take = (line: string) => {
-    if (line !== '' && !NOISE.test(line) && lines.length < MAX_PROBLEMS) lines.push(line);
-  };
   stream.on('data', (chunk: Buffer) => {
     const parts = (rest + chunk.toString('utf8')).split(/[\r\n]+/);
     rest = parts.pop()!.slice(0, MAX_LINE_BYTES);

@@ -57,7 +57,7 @@ export const CONTROLS: readonly Control[] = [
       ['liveness', 'false'], ['nodes', '3'], ['controllers', '3'], ['repositories', '1'], ['clients', '3'], ['operations', '4'], ['oldDisks', '0'], ['probabilities.promise-gone', '0.3'],
       ['probabilities.sql-slow', '0.2'], ['promiseDeadlineMs', '3000'], ['sqlMs', '2000'], ['sqlSlowMs', '500'], ['probabilities.lost', '0.08'], ['probabilities.late', '0'], ['heartbeatMs', '40'], ['deadlines.turnMs', '5'],
     ],
-    from: 2_600, maxRuns: 60_000,
+    from: 1, maxRuns: 60_000,
   },
   {
     name: 'unique decision', without: 'a later decision about a transaction takes the place of an earlier one',
@@ -85,7 +85,7 @@ export const CONTROLS: readonly Control[] = [
   {
     name: 'digest compared before admit', without: 'a repaired replica is admitted without comparing it with SQL',
     guards: { ...REAL, Replicas: LaxReplicas },
-    set: [['crashes', '4'], ['clients', '3'], ['operations', '4']], from: 1, maxRuns: 20_000,
+    set: [['crashes', '4'], ['clients', '3'], ['operations', '6'], ['repositories', '1'], ['probabilities.sql-slow', '0.3']], from: 1, maxRuns: 20_000,
   },
 ];
 

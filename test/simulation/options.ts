@@ -29,6 +29,8 @@ export interface SimulationOptions {
   fullDisks: number;
   sqlOutages: number;
   clockJumps: number;
+  /** By how much the database's clock is set at most. Leases and pauses are measured by it alone, and wait as long when it is set back. */
+  sqlClockMs: number;
   /** For each occasion on which it might strike; see faults.ts. */
   probabilities: Readonly<Record<FaultKind, number>>;
   deadlines: Deadlines;
@@ -64,7 +66,7 @@ const STRENGTH: Readonly<Record<FaultKind, number>> = {
 
 export const CALM: SimulationOptions = {
   nodes: 3, controllers: 1, repositories: 1, refs: 3, clients: 2, operations: 3, liveness: false, coldStart: true, activeMs: 400, settleMs: 20_000,
-  partitions: 0, crashes: 0, oldDisks: 0, fullDisks: 0, sqlOutages: 0, clockJumps: 0,
+  partitions: 0, crashes: 0, oldDisks: 0, fullDisks: 0, sqlOutages: 0, clockJumps: 0, sqlClockMs: 2_000,
   probabilities: NO_FAULTS,
   deadlines: {
     voteStallMs: 50, voteGraceMs: 8, voteMs: 150, turnMs: 300, prepareGraceMs: 6, prepareMs: 80, decideMs: 500, commitGraceMs: 6, commitMs: 80,

@@ -31,8 +31,8 @@ export function planFaults(options: SimulationOptions, random: Random): { name: 
   add(options.sqlOutages, (at, end) => ({ kind: 'sql-outage', at, end }));
   add(options.clockJumps, (at, end) => {
     const machine = random.pick([...machines, STORE]);
-    // Leases and pauses are measured by the database's clock alone; set back by an hour, it would hold them up as long.
-    return { kind: 'clock-jump', at, end, machine, byMs: random.between(-1, 1) * random.pick(machine === STORE ? [50, 2_000] : [50, 2_000, 3_600_000]) };
+    const mostMs = machine === STORE ? [50, options.sqlClockMs] : [50, 2_000, 3_600_000];
+    return { kind: 'clock-jump', at, end, machine, byMs: random.between(-1, 1) * random.pick(mostMs) };
   });
   return plan;
 }

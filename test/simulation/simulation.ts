@@ -301,7 +301,7 @@ export class Simulation {
       for (const repository of this.repositories) {
         open++;
         const sentAt = this.schedule.now;
-        life!.read(repository, new AbortController().signal).then(
+        life!.read(repository).then(
           (refs) => this.observer.read({ operation: `last.${name}`, client: `the last reader at ${name}`, repository, sentAt, answeredAt: this.schedule.now, ...refs }),
           (error: unknown) => this.violate('the cluster comes to rest', `long after the last fault ${name} can not read ${repository}: ${asTrivetError(error).code}`),
         ).finally(() => { if (--open === 0) this.schedule.stop(); });

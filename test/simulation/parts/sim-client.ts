@@ -65,7 +65,7 @@ export class SimClient {
   async #read(operation: string, repository: string, random: Random): Promise<RefsSnapshot | undefined> {
     const sentAt = this.#simulation.schedule.now;
     try {
-      const refs = await this.#call('a read', random, (life, signal) => life.read(repository, signal));
+      const refs = await this.#call('a read', random, (life) => life.read(repository));
       this.#simulation.observer.read({ operation, client: this.name, repository, sentAt, answeredAt: this.#simulation.schedule.now, ...refs });
       return refs;
     } catch (error) {
@@ -124,11 +124,14 @@ export class SimClient {
   ): Promise<T> {
     const { network, controllers, options, faults } = this.#simulation;
     const controller = random.pick(controllers);
-    const leave = new AbortController();
-    if (faults.strikes('client-leaves')) this.#process.after(random.between(0.5, 30), () => leave.abort(new TrivetError('node_unreachable', { reason: 'the client left' })));
+    // A read has nothing to be broken off.
+    const leave = what === 'a push' ? new AbortController() : undefined;
+    if (leave !== undefined && faults.strikes('client-leaves')) {
+      this.#process.after(random.between(0.5, 30), () => leave.abort(new TrivetError('node_unreachable', { reason: 'the client left' })));
+    }
     return network.call({
       from: this.#process, to: controller.name, what, server: () => controller.life, processOf: ({ process }) => process,
-      serve, deadlineMs: options.clientMs, signal: leave.signal, once: true,
+      serve, deadlineMs: options.clientMs, signal: leave?.signal, once: true,
     });
   }
 }

@@ -33,6 +33,7 @@ const LIMITS = {
 /** Virtual milliseconds, as the graces of options.ts. */
 const LATE_MS = 2;
 const nothing = () => {};
+const NEVER = new AbortController().signal;
 
 /** One life of a controller's program, wired of the real parts as `controller/context.ts` does. */
 export class ControllerLife {
@@ -146,10 +147,11 @@ export class ControllerLife {
     return this.coordinator.push(route, head, once(pack), signal);
   }
 
-  async read(name: string, signal: AbortSignal): Promise<RefsSnapshot> {
+  /** A read of all refs. Who reads stays until it is answered. */
+  async read(name: string): Promise<RefsSnapshot> {
     const route = await this.repositories.route(name);
     if (route === undefined) throw new TrivetError('repository_not_found', { repository: name });
-    const answer = await this.#reader.read({ route, path: '/info/refs', gitProtocol: undefined, requestId: '', signal });
+    const answer = await this.#reader.read({ route, path: '/info/refs', gitProtocol: undefined, requestId: '', signal: NEVER });
     return (answer as unknown as SimRead).refs;
   }
 

@@ -67,9 +67,9 @@ export class SimNodeClient {
   }
 
   /** A read of all refs; `refs` beside what `NodeRead` has. */
-  async read(input: { path: string; generation: number; deadlineMs: number; signal: AbortSignal }) {
+  async read(input: { path: string; generation: number; deadlineMs: number }) {
     const repository = input.path.split('/')[2]!;
-    const refs = await this.#call('a read', input.deadlineMs, (life) => life.snapshot(repository, input.generation), input.signal);
+    const refs = await this.#call('a read', input.deadlineMs, (life) => life.snapshot(repository, input.generation));
     return { status: 200, headers: {}, body: { once: () => {} }, refs };
   }
 
