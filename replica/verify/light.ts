@@ -31,8 +31,9 @@ export async function verifyLight(
   const { position, diskDigest, unreadable } = await refsOnDisk(replica);
   if (diskDigest === null) problems.add('diverged', `the refs can not be read: ${unreadable}`);
   else if (diskDigest !== position.digest) problems.add('diverged', `the refs on the disk have the digest ${diskDigest}, those in memory ${position.digest}`);
-  await lookForTips(replica, problems, signal);
+  // The cause before its consequences: of many problems the first ones are told.
   const { packs } = await lookForPacks(replica, seenIndexes, problems);
+  await lookForTips(replica, problems, signal);
   return { position, diskDigest, packs: packs.length, bytes: packs.reduce((sum, pack) => sum + pack.bytes, 0) };
 }
 
@@ -41,8 +42,11 @@ async function lookForTips(replica: Replica, problems: Problems, signal: AbortSi
   const entries = replica.refs.entries();
   try {
     const missing = await missingObjects(replica.gitDir, entries.map(([, oid]) => oid), signal);
-    for (const [name, oid] of missing.size === 0 ? [] : entries) {
-      if (missing.has(oid)) problems.add('corrupt', `${name} names ${oid}, which is not there or can not be read`);
+    if (missing.size === 0) return;
+    const refs = Map.groupBy(entries.filter(([, oid]) => missing.has(oid)), ([, oid]) => oid);
+    for (const [oid, [first, ...others]] of refs) {
+      const named = others.length === 0 ? `${first![0]} names` : `${first![0]} and ${others.length} more name`;
+      problems.add('corrupt', `${named} ${oid}, which is not there or can not be read`);
     }
   } catch (error) {
     if (!(error instanceof TrivetError && isFinding(error))) throw error;

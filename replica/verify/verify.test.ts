@@ -152,6 +152,19 @@ test('a replica that is being repaired is left alone', async (t) => {
   t.like(await source.verify(repository.id), { problems: [] });
 });
 
+test('what is damaged is told before what comes of it, and a lost object once for all refs that name it', async (t) => {
+  const { node, repository } = await pushed(t);
+  const tip = repository.tips.get('refs/heads/main')!;
+  await node.context.replicas.use(repository.id, async ({ refs }) => {
+    await refs.apply({ updates: Array.from({ length: 25 }, (_, i) => ({ ref: `refs/heads/same-${i}`, old: undefined, new: tip })) });
+  });
+  removePackWith(node.gitDir(repository.id), ['.idx']);
+  const details = (await node.verify(repository.id)).problems.map(({ detail }) => detail);
+  t.is(details.length, 4);
+  t.regex(details[0]!, /\.pack has no index/);
+  t.is(details[3], `refs/heads/main and 25 more name ${tip}, which is not there or can not be read`);
+});
+
 test('however much is damaged, 20 problems of 300 characters in one line say enough', async (t) => {
   const node = await TestNode.start(t);
   const repository = new TestRepository();
