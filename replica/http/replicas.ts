@@ -16,7 +16,7 @@ export function registerReplicas(plain: FastifyInstance, context: ReplicaContext
     async (request): Promise<ReplicaPosition> => {
       const { repository } = request.params;
       await replicas.create(repository, request.body.objectFormat, request.body.head);
-      return replicas.use(repository, async (replica) => replica.position);
+      return replicas.use(repository, (replica) => replica.settledPosition());
     });
 
   app.delete('/repositories/:repository', { schema: { params: RepositoryParams } }, async (request) => {

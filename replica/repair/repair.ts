@@ -131,7 +131,7 @@ export class Repair {
       const brought = message.round === 'refs'
         ? await this.#refs(replica, message, round)
         : await this.#objects(replica, message, round);
-      return { ...replica.position, ...brought };
+      return { ...await replica.settledPosition(), ...brought };
     });
   }
 
@@ -176,12 +176,12 @@ export class Repair {
       const expect = message.round === 'refs' ? expectationOf(message) : undefined;
       const snapshot = expect === undefined ? await round.source.snapshot() : await snapshotAt(round.source, expect);
       const { directory, digest, brought } = await build(gitDir, message.objectFormat, snapshot, round);
-      if (expect === undefined) return { ...replica?.position ?? { generation: 0, digest: EMPTY_REFS_DIGEST }, ...brought };
+      if (expect === undefined) return { ...await replica?.settledPosition() ?? { generation: 0, digest: EMPTY_REFS_DIGEST }, ...brought };
       if (digest !== expect.digest) throw new TrivetError('repair_failed', { repository: id, expected: expect, got: { digest } });
       round.signal.throwIfAborted();
       await swapIn(id, replica, { directory, objectFormat: message.objectFormat }, expect, round, this.#parts);
       onReplaced(gitDir);
-      return { ...await replicas.use(id, async (swapped) => swapped.position), ...brought };
+      return { ...await replicas.use(id, (swapped) => swapped.settledPosition()), ...brought };
     });
   }
 

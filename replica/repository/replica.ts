@@ -74,8 +74,14 @@ export class Replica {
     return this.#generation;
   }
 
+  /** In the replica's turn: in the middle of a commit the refs are the new ones, and the generation still the old one. */
   get position(): ReplicaPosition {
     return { generation: this.#generation, digest: this.refs.digest };
+  }
+
+  /** Where it stands, between two changes. */
+  async settledPosition(): Promise<ReplicaPosition> {
+    return this.exclusively(async () => this.position);
   }
 
   /** Whether nothing depends on this object staying in memory. */

@@ -1,26 +1,7 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { TestNode, TestRepository } from '../test-node.ts';
-
-for (const form of ['flat', 'directory'] as const) {
-  test(`a pack whose move a crash broke off is whole after the start (${form})`, async (t) => {
-    const { node, repository } = await nodeWithPush(t);
-    const { quarantine, packs } = await votedOnly(t, node, repository);
-    const index = readdirSync(quarantine).find((file) => file.endsWith('.idx'))!;
-    const name = `pack-${node.git(repository.id, 'index-pack', join(quarantine, index.replace('.idx', '.pack')))}`;
-    if (form === 'directory') {
-      mkdirSync(join(quarantine, 'x/pack'), { recursive: true });
-      renameSync(join(quarantine, index), join(quarantine, `x/pack/${name}.idx`));
-    }
-    renameSync(join(quarantine, index.replace('.idx', '.pack')), join(packs, `${name}.pack`));
-    t.true((await node.verify(repository.id)).problems.some(({ detail }) => detail.includes('has no index')), 'control');
-    const again = await startedAgain(t, node);
-    t.true(existsSync(join(packs, `${name}.idx`)));
-    t.deepEqual((await again.verify(repository.id, true)).problems, []);
-    t.false(existsSync(quarantine));
-  });
-}
 
 test('a pack that was robbed of its index stays, and is found', async (t) => {
   const { node, repository } = await nodeWithPush(t);
