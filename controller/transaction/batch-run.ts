@@ -139,7 +139,7 @@ export class BatchRun {
     for (const node of nodes) {
       this.#ports.commit(context.route.repository.id, node, message, this.#deadlines.commitMs).then(
         (position) => this.#feed(context, { type: 'committed', node, position }),
-        () => this.#feed(context, { type: 'commit-failed', node }),
+        (error: unknown) => this.#feed(context, { type: 'commit-failed', node, code: asTrivetError(error).code }),
       );
     }
   }

@@ -13,7 +13,7 @@ const refuse = (node: string, code = 'replica_busy'): BatchEvent => ({ type: 'pr
 const decided = (decision: 'committed' | 'refused' | 'unknown'): BatchEvent => ({ type: 'decided', decision });
 const commit = (node: string, digest = 'x', generation = 2): BatchEvent => (
   { type: 'committed', node, position: { generation, digest } });
-const silent = (node: string): BatchEvent => ({ type: 'commit-failed', node });
+const silent = (node: string, code = 'node_unreachable'): BatchEvent => ({ type: 'commit-failed', node, code });
 const graceOver: BatchEvent = { type: 'grace-over' };
 
 type Script = [event: BatchEvent, ...effects: string[]][];
@@ -89,6 +89,10 @@ const SCRIPTS: [name: string, configured: number, participants: string[], script
     [promise('a')],
     [refuse('b'), 'abort a b', 'finish no-quorum a:differs b:replica_busy'],
   ]],
+  ['a replica that had promised something else than was decided is diverged', 3, NODES, [
+    [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'], [decided('committed'), 'commit a b c'],
+    [commit('a')], [commit('b'), 'start-grace commit'], [silent('c', 'promise_differs'), 'mark diverged c', 'finish committed 2'],
+  ]],
   ['a replica that would move what the quorum leaves is diverged', 3, NODES, [
     [promise('a', 'x', false)], [promise('b', 'y')], [promise('c', 'x', false), 'abort a b c', 'mark diverged b', 'finish nothing'],
   ]],
@@ -122,13 +126,13 @@ const SCRIPTS: [name: string, configured: number, participants: string[], script
     [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'],
     [decided('committed'), 'commit a b c'],
     [commit('a')], [commit('b', 'z')],
-    [commit('c'), 'mark diverged b', 'finish committed 3'],
+    [commit('c'), 'mark diverged b', 'finish committed 2'],
   ]],
   ['calls a node diverged that did not get as far as it promised', 3, NODES, [
     [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'],
     [decided('committed'), 'commit a b c'],
     [commit('a')], [commit('b', 'x', 1)],
-    [commit('c'), 'mark diverged b', 'finish committed 3'],
+    [commit('c'), 'mark diverged b', 'finish committed 2'],
   ]],
   ['accepts a node that is further already, whatever its digest', 3, NODES, [
     [promise('a')], [promise('b'), 'start-grace prepare'], [promise('c'), 'decide a b c'],

@@ -44,7 +44,7 @@ export type BatchEvent =
   | { type: 'prepared'; node: string; answer: PrepareAnswer }
   | { type: 'prepare-failed'; node: string; code: string }
   | { type: 'committed'; node: string; position: ReplicaPosition }
-  | { type: 'commit-failed'; node: string }
+  | { type: 'commit-failed'; node: string; code: string }
   | { type: 'decided'; decision: 'committed' | 'refused' | 'unknown' }
   | { type: 'grace-over' };
 
@@ -152,7 +152,8 @@ function whileCommitting(state: BatchState & { phase: 'committing' }, event: Bat
       && (event.position.generation > agreed.answer.generation || event.position.digest === agreed.answer.after);
     commits.set(event.node, equal ? 'committed' : 'diverged');
   } else if (event.type === 'commit-failed') {
-    commits.set(event.node, 'failed');
+    // It had promised something else after all, and has undone that.
+    commits.set(event.node, event.code === 'promise_differs' ? 'diverged' : 'failed');
   } else if (event.type !== 'grace-over') {
     return [state, lateAnswer(agreed.promised, event)];
   }
@@ -170,8 +171,8 @@ function whileCommitting(state: BatchState & { phase: 'committing' }, event: Bat
   const stragglers = quorum ? [...outstanding, ...withOutcome('failed')] : [];
   return finish(members, [
     ...markOf(stragglers, 'outdated', 'did not answer a commit in time'),
-    ...markOf(withOutcome('diverged'), 'diverged', 'has other refs after a commit than it promised'),
-  ], { outcome: 'committed', answer: agreed.answer, copies: agreed.promised.length }, agreed.promised);
+    ...markOf(withOutcome('diverged'), 'diverged', 'has not committed what was decided'),
+  ], { outcome: 'committed', answer: agreed.answer, copies: agreed.promised.length - withOutcome('diverged').length }, agreed.promised);
 }
 
 /** What a node that comes too late needs to hear: a promise that no decision counts on is undone. */
