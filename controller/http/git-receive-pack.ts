@@ -48,7 +48,8 @@ export async function receivePack(context: ControllerContext, request: FastifyRe
     const fault = asTrivetError(error);
     const outcome = signal.aborted ? 'client_gone' : fault.code === 'outcome_unknown' ? 'unknown' : 'failed';
     told(outcome, 0, { code: signal.aborted ? 'client_gone' : fault.code, fields: fault.fields });
-    if (fault.code === 'internal') request.log.error({ err: error }, 'a push failed unexpectedly');
+    // What is thrown because the client left is no fault of this program.
+    if (fault.code === 'internal' && error !== signal.reason) request.log.error({ err: error }, 'a push failed unexpectedly');
     if (signal.aborted) reply.hijack();
     else if (!await progress.fail(fault)) throw fault;
   } finally {

@@ -35,13 +35,13 @@ export function makeServer(context: ReplicaContext): App {
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw new TrivetError('unauthorized');
     if (!context.ready && request.routeOptions.config.early !== true) throw new TrivetError('node_starting', { node: context.config.node });
   });
-  app.setErrorHandler(async (error: Error & { validation?: unknown; statusCode?: number }, request, reply) => {
+  app.setErrorHandler(async (error: Error & { validation?: unknown; statusCode?: number; code?: string }, request, reply) => {
     const expectedFault = error.validation !== undefined || (error.statusCode !== undefined && error.statusCode < 500)
       ? new TrivetError('bad_request', { problem: error.message })
       : asTrivetError(error);
     const fault = error instanceof TrivetError ? error : expectedFault;
     // Work that is broken off because nobody waits for its answer any more is no fault of this program.
-    if (error.name === 'AbortError' && reply.raw.destroyed) request.log.info({ url: request.url }, 'the client left');
+    if (reply.raw.destroyed && (error.name === 'AbortError' || error.code === 'ERR_STREAM_PREMATURE_CLOSE')) request.log.info({ url: request.url }, 'the client left');
     else if (fault.code === 'internal') request.log.error({ err: error }, 'unexpected error');
     else request.log.info({ code: fault.code, fields: fault.fields, url: request.url }, 'refused');
     await reply.code(fault.status).send(fault.toJSON());
