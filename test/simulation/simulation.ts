@@ -286,7 +286,7 @@ export class Simulation {
     const look = () => {
       resting = this.schedule.now > activeMs && this.unrest() === undefined ? resting + 1 : 0;
       // Longer than the latest message can be on its way.
-      if (resting >= 4) this.schedule.stop();
+      if (resting >= 3) this.schedule.stop();
       else this.schedule.after(100, look);
     };
     this.schedule.after(activeMs, look);
