@@ -134,7 +134,7 @@ export class Network {
       else this.#schedule.after(this.latencyMs(), () => deliver(true));
       if (call.once !== true && this.#faults.strikes('doubled')) {
         this.#trace?.(from.name, `${call.what} to ${to} is sent twice`);
-        this.#schedule.after(this.#random.between(0.1, 300), () => deliver(false));
+        this.#schedule.after(this.#random.between(0.1, 180), () => deliver(false));
       }
     });
   }

@@ -1,15 +1,12 @@
 import { asTrivetError } from '@trivet/proto/errors.ts';
-import type { Command } from '@trivet/proto/vote.ts';
-import type { RepairPorts } from '../../controller/repair/repair.ts';
-import type { BatchPorts } from '../../controller/transaction/batch-run.ts';
-import { RefTable } from '../../replica/refs/ref-table.ts';
 import type { Replica } from '../../replica/repository/replica.ts';
 import { ALL_CHECKERS } from './checkers/all.ts';
-import type { Checker, CheckerFactory, ReplicaRow, RepositoryRow, SqlState } from './checkers/checker.ts';
-import { ReplicaOnDisk } from './disk/node-disk.ts';
+import type { CheckerFactory, ReplicaRow } from './checkers/checker.ts';
 import { Faults } from './faults.ts';
+import { found } from './founding.ts';
 import { REAL, type Guards } from './guards.ts';
 import { History, type PushDone } from './history.ts';
+import { Mishaps } from './mishaps.ts';
 import { Network } from './network.ts';
 import type { SimulationOptions } from './options.ts';
 import { ObjectGraph } from './parts/objects.ts';
@@ -17,16 +14,13 @@ import type { Observer } from './parts/observer.ts';
 import { ControllerLife, SimController } from './parts/sim-controller.ts';
 import { SimClient } from './parts/sim-client.ts';
 import { NodeLife, SimNode } from './parts/sim-node.ts';
-import { planFaults, type PlannedFault } from './plan.ts';
+import { planFaults } from './plan.ts';
 import { Random } from './random.ts';
 import { Schedule } from './schedule.ts';
 import { TurnLocks } from './store/shared-turn.ts';
-import { STORE } from './store/sim-sql.ts';
 import { SimStore } from './store/sim-store.ts';
+import { Watch } from './watch.ts';
 import { giveTimeBack, takeOverTime } from './world-time.ts';
-
-/** What HEAD of every repository points at in the beginning. */
-export const HEAD = 'refs/heads/main';
 
 /** Who was found to be violated, how, and when. */
 export interface Violation {
@@ -66,19 +60,15 @@ export class Simulation {
   readonly turnLocks = new TurnLocks();
   readonly objects = new ObjectGraph();
   readonly history = new History();
-  readonly observer: Observer;
+  readonly mishaps: Mishaps = new Mishaps(this);
+  readonly watch: Watch;
   readonly nodes: SimNode[];
   readonly controllers: SimController[];
   readonly repositories: string[];
   readonly trace: ((who: string, text: string) => void) | undefined;
   readonly #clients: SimClient[];
-  readonly #checkers: Checker[];
   readonly #seed: number;
   readonly #streams = new Map<string, Random>();
-  readonly #plan: { name: string; fault: PlannedFault }[];
-  readonly #backups = new Map<PlannedFault, SimNode['disk']>();
-  readonly #setBack = new Set<string>();
-  readonly #pushes = new Map<Command, PushDone>();
   #ids = 0;
   #violation: Violation | undefined;
 
@@ -89,19 +79,13 @@ export class Simulation {
     this.trace = tell === undefined ? undefined : (who, text) => tell(this.schedule.now, who, text);
     this.faults = new Faults(seed, options.probabilities, input.only);
     this.network = new Network(this.schedule, this.faults, this.random('network'), this.trace);
-    const observe = this.#observePorts.bind(this);
     const guards = input.guards ?? REAL;
-    this.guards = { ...guards, ports: (ports) => guards.ports(observe(ports)), repairPorts: (ports) => guards.repairPorts(this.#observeRepair(ports)) };
+    this.guards = { ...guards, ports: (ports) => guards.ports(this.watch.observePorts(ports)), repairPorts: (ports) => guards.repairPorts(this.watch.observeRepair(ports)) };
     this.nodes = Array.from({ length: options.nodes }, (_, i) => new SimNode(`n${i + 1}`));
     this.controllers = Array.from({ length: options.controllers }, (_, i) => new SimController(`c${i + 1}`));
     this.repositories = Array.from({ length: options.repositories }, (_, i) => `repository${i + 1}`);
     this.#clients = Array.from({ length: options.clients }, (_, i) => new SimClient(this, `client${i + 1}`));
-    this.#plan = planFaults(options, this.random('plan'));
-    this.#checkers = (input.checkers ?? ALL_CHECKERS).map((make) => {
-      const checker: Checker = make(this, (problem) => this.violate(checker.name, problem));
-      return checker;
-    });
-    this.observer = this.#makeObserver();
+    this.watch = new Watch(this, input.checkers ?? ALL_CHECKERS);
   }
 
   async run(): Promise<RunResult> {
@@ -113,13 +97,15 @@ export class Simulation {
     const { stackTraceLimit } = Error;
     if (this.trace === undefined) Error.stackTraceLimit = 0;
     try {
-      this.#found();
+      found(this);
+      this.store.onCommit = () => this.watch.sqlChanged();
+      this.store.committed();
       for (const controller of this.controllers) this.startController(controller);
       for (const node of this.nodes) this.startNode(node, !options.coldStart);
       for (const client of this.#clients) client.start();
-      for (const { name, fault } of this.#plan) this.#schedule(name, fault);
+      for (const { name, fault } of planFaults(options, this.random('plan'))) this.mishaps.schedule(name, fault);
       await this.#untilTheEnd();
-      if (this.#violation === undefined) for (const checker of this.#checkers) if (this.#violation === undefined) checker.atEnd?.();
+      this.watch.end(() => this.#violation !== undefined);
     } finally {
       process.off('unhandledRejection', unhandled);
       Error.stackTraceLimit = stackTraceLimit;
@@ -162,8 +148,12 @@ export class Simulation {
     this.schedule.stop();
   }
 
+  get observer(): Observer {
+    return this.watch.observer;
+  }
+
   /** What a part does in the background: an error that nobody expects ends the run. */
-  watch(who: string, work: Promise<unknown>): void {
+  background(who: string, work: Promise<unknown>): void {
     void this.expected(who, work).catch(() => {});
   }
 
@@ -203,7 +193,7 @@ export class Simulation {
     this.trace?.(machine.name, `${power ? 'loses power' : 'is killed'} ${where}`);
     life.process.kill();
     if (power) machine.disk.lose(random);
-    if (startsAgain) this.schedule.after(random.between(5, 200), () => this.#startAgain(machine));
+    if (startsAgain) this.schedule.after(random.between(5, 200), () => this.startAgain(machine));
   }
 
   /** Every replica that is open in a node's memory, with what SQL calls it. */
@@ -237,36 +227,12 @@ export class Simulation {
     return undefined;
   }
 
-  #startAgain(machine: SimNode | SimController): void {
+  /** Starts a program that isn't running. */
+  startAgain(machine: SimNode | SimController): void {
     if (machine.life !== undefined) return;
     this.trace?.(machine.name, 'starts');
     if (machine instanceof SimNode) this.startNode(machine);
     else this.startController(machine);
-  }
-
-  /** What is there when the run begins: repositories at generation 0, on all nodes. */
-  #found(): void {
-    const { digest } = new RefTable(HEAD, new Map());
-    const now = new Date();
-    for (const name of this.repositories) {
-      this.store.run(
-        `INSERT INTO repositories (id, name, object_format, default_branch, replication_factor, generation, refs_digest,
-           deny_non_fast_forwards, deny_deletes, created_at) VALUES (?, ?, 'sha1', ?, ?, 0, ?, 0, 0, ?)`,
-        [name, name, HEAD, this.nodes.length, digest, now],
-      );
-    }
-    for (const node of this.nodes) {
-      this.store.run("INSERT INTO nodes (id, url, boot, state, seen_at) VALUES (?, ?, '0', 'active', ?)", [node.name, node.name, now]);
-      for (const name of this.repositories) {
-        node.disk.replicas.set(name, new ReplicaOnDisk({ repository: name, objectFormat: 'sha1', generation: 0, digest }, HEAD));
-        this.store.run(
-          "INSERT INTO replicas (repository_id, node_id, state, generation, digest, changed_at) VALUES (?, ?, 'current', 0, ?, ?)",
-          [name, node.name, digest, now],
-        );
-      }
-    }
-    this.store.onCommit = () => this.#sqlChanged();
-    this.store.committed();
   }
 
   /** Until every client is done, and in a run for liveness until the cluster is at rest and was read once more. */
@@ -286,7 +252,7 @@ export class Simulation {
     const look = () => {
       resting = this.schedule.now > activeMs && this.unrest() === undefined ? resting + 1 : 0;
       // Longer than the latest message can be on its way.
-      if (resting >= 4) this.schedule.stop();
+      if (resting >= 3) this.schedule.stop();
       else this.schedule.after(100, look);
     };
     this.schedule.after(activeMs, look);
@@ -316,181 +282,7 @@ export class Simulation {
     this.faults.end();
   }
 
-  #schedule(name: string, fault: PlannedFault): void {
-    if (fault.kind === 'old-disk') {
-      this.schedule.after(fault.backupAt, () => { this.#backups.set(fault, this.node(fault.node).disk.copy()); });
-    }
-    this.schedule.after(fault.at, () => {
-      if (!this.faults.allows(name)) return;
-      const mend = this.#begin(fault);
-      if (mend !== undefined) this.schedule.after(this.options.liveness ? Math.min(fault.end, this.options.activeMs) - fault.at : fault.end - fault.at, mend);
-    });
-  }
-
-  /** @returns what ends it */
-  #begin(fault: PlannedFault): (() => void) | undefined {
-    switch (fault.kind) {
-      case 'partition': {
-        this.trace?.('the network', `is cut: nothing passes from ${fault.cuts.map(([from, to]) => `${from} to ${to}`).join(', from ')}`);
-        const mends = fault.cuts.map(([from, to]) => this.network.cut(from, to));
-        return () => {
-          this.trace?.('the network', 'is whole again');
-          for (const mend of mends) mend();
-        };
-      }
-      case 'crash': {
-        const machine = this.#machine(fault.machine);
-        this.crash(machine, 'from outside', false);
-        return () => this.#startAgain(machine);
-      }
-      case 'old-disk': return this.#setDiskBack(fault);
-      case 'full-disk': {
-        const node = this.node(fault.node);
-        this.trace?.(node.name, 'has a full disk');
-        node.disk.full = true;
-        return () => {
-          this.trace?.(node.name, 'has room on its disk again, and is started anew');
-          node.disk.full = false;
-          this.crash(node, 'by its operator');
-        };
-      }
-      case 'sql-outage':
-        this.trace?.('SQL', 'goes away');
-        this.store.up = false;
-        return () => {
-          this.trace?.('SQL', 'is back');
-          this.store.up = true;
-        };
-      case 'clock-jump': {
-        this.trace?.(fault.machine, `has its clock set by ${Math.round(fault.byMs)} ms`);
-        const clock = fault.machine === STORE ? this.store : this.#machine(fault.machine);
-        clock.skewMs += fault.byMs;
-        return () => { clock.skewMs -= fault.byMs; };
-      }
-    }
-  }
-
-  /** A node comes up with an old disk. Never more than a minority of nodes at a time: more can lose what was acknowledged. */
-  #setDiskBack(fault: PlannedFault & { kind: 'old-disk' }): (() => void) | undefined {
-    const node = this.node(fault.node);
-    if (!this.#setBack.has(node.name) && this.#setBack.size >= Math.floor((this.options.nodes - 1) / 2)) return undefined;
-    this.crash(node, 'and its disk is taken away', false);
-    this.#setBack.add(node.name);
-    return () => {
-      if (node.life !== undefined) return;
-      this.trace?.(node.name, `comes up with the disk it had at ${Math.round(fault.backupAt)} ms`);
-      node.disk = this.#backups.get(fault)!;
-      for (const checker of this.#checkers) checker.rolledBack?.(node.name);
-      this.startNode(node);
-    };
-  }
-
-  /** The nastiest moment for an old disk: a promise was given, and the disk comes back as it was before. */
-  #mayLosePromise(name: string): void {
-    if (!this.faults.strikes('promise-gone')) return;
-    const random = this.random('promise-gone');
-    const at = this.schedule.now;
-    const fault = { kind: 'old-disk' as const, at, end: 0, node: name, backupAt: at };
-    this.#backups.set(fault, this.node(name).disk.copy());
-    this.schedule.after(random.between(1, 20), () => {
-      const mend = this.#setDiskBack(fault);
-      if (mend !== undefined) this.schedule.after(random.between(1, 20), mend);
-    });
-  }
-
-  #machine(name: string): SimNode | SimController {
-    return this.nodes.find((node) => node.name === name) ?? this.controllers.find((controller) => controller.name === name)!;
-  }
-
   replicaRows(): ReplicaRow[] {
     return this.store.all('SELECT repository_id, node_id, state, generation, digest FROM replicas', []) as unknown as ReplicaRow[];
-  }
-
-  #sqlChanged(): void {
-    const state = this.#sqlState();
-    const { repositories } = state;
-    this.trace?.('SQL', `holds ${repositories.map((row) => `${row.id} at ${this.positionText({ generation: row.generation, digest: row.refs_digest })}, ${
-      state.replicas.filter((replica) => replica.repository_id === row.id).map((replica) => `${replica.node_id} ${replica.state} ${replica.generation}`).join(', ')}`).join('; ')}`);
-    for (const checker of this.#checkers) checker.sql?.(state);
-  }
-
-  #observePorts(ports: BatchPorts): BatchPorts {
-    return {
-      ...ports,
-      decide: (decision) => {
-        const pushes = decision.events.flatMap(({ payload }) => {
-          const first = (payload as { first: Command[] }).first[0];
-          const push = first === undefined ? undefined : this.#pushOf(first);
-          return push === undefined ? [] : [push];
-        });
-        const { repository, batch, transactions, after, promised } = decision;
-        for (const checker of this.#checkers) checker.asked?.({ repository, batch, transactions, generation: after.generation, promised, pushes });
-        return ports.decide(decision);
-      },
-      commit: async (repository, node, message, deadlineMs) => {
-        const position = await ports.commit(repository, node, message, deadlineMs);
-        for (const checker of this.#checkers) checker.commitAnswered?.(message.batch, node);
-        return position;
-      },
-      mark: async (repository, ...marked) => {
-        try {
-          await ports.mark(repository, ...marked);
-        } catch (error) {
-          for (const checker of this.#checkers) checker.markFailed?.(repository);
-          throw error;
-        }
-      },
-    };
-  }
-
-  #observeRepair(ports: RepairPorts): RepairPorts {
-    return {
-      ...ports,
-      admit: async (job, position) => {
-        const admitted = await ports.admit(job, position);
-        if (admitted) for (const checker of this.#checkers) checker.admitted?.(job, this.#sqlState());
-        return admitted;
-      },
-    };
-  }
-
-  #sqlState(): SqlState {
-    const repositories = this.store.all('SELECT id, generation, refs_digest, replication_factor FROM repositories', []) as unknown as RepositoryRow[];
-    return { repositories, replicas: this.replicaRows() };
-  }
-
-  /** Commands keep their identity on the way from a client to a decision. */
-  #pushOf(command: Command): PushDone | undefined {
-    let push = this.#pushes.get(command);
-    if (push === undefined) {
-      for (const each of this.history.pushes) for (const own of each.commands) this.#pushes.set(own, each);
-      push = this.#pushes.get(command);
-    }
-    return push;
-  }
-
-  #makeObserver(): Observer {
-    return {
-      recorded: (node, record) => {
-        if (this.trace !== undefined && record.kind !== 'restart') {
-          this.trace(node, record.kind === 'promise'
-            ? `promises batch ${this.short(record.batch)}, to go from generation ${record.before.generation} to ${record.after.generation}`
-            : `has ${record.kind} batch ${this.short(record.batch)}`);
-        }
-        if (record.kind === 'promise') this.#mayLosePromise(node);
-        for (const checker of this.#checkers) checker.recorded?.(node, record);
-      },
-      moved: (node, repository, from, to, how) => {
-        if (from !== undefined) this.trace?.(node, `goes from generation ${from} to ${this.positionText(to)} by a ${how}`);
-        for (const checker of this.#checkers) checker.moved?.(node, repository, from, to, how);
-      },
-      pushed: (push) => { for (const checker of this.#checkers) checker.pushed?.(push); },
-      read: (read) => {
-        this.history.reads.push(read);
-        this.trace?.(read.client, `reads ${read.repository} at ${this.positionText(read)}`);
-        for (const checker of this.#checkers) checker.read?.(read);
-      },
-      impossible: (where, problem) => this.violate('nothing impossible happens', `${where}: ${problem}`),
-    };
   }
 }

@@ -1,5 +1,5 @@
 import { checkLinearizable, type Operation } from '../linearizability.ts';
-import { HEAD } from '../simulation.ts';
+import { HEAD } from '../founding.ts';
 import type { CheckerFactory } from './checker.ts';
 
 /** Invariant 1, the half about reads: pushes and reads through all controllers, in one order that explains them all. */

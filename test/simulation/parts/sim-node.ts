@@ -91,7 +91,7 @@ export class NodeLife {
 
   #begin(starting: Promise<void>): void {
     const { context, process } = this;
-    this.#simulation.watch(this.#name, starting.then(() => {
+    this.#simulation.background(this.#name, starting.then(() => {
       this.#simulation.trace?.(this.#name, `is ready: ${[...this.replicas.opened].map((replica) => this.#simulation.positionText(replica.position)).join(', ')}`);
     }));
     process.every(this.#simulation.options.tickMs, async () => {
