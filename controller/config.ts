@@ -140,7 +140,7 @@ export function readControllerConfig(environment: Environment): ControllerConfig
       perNode: count('TRIVET_REPAIRS_PER_NODE', 2, 'repairs'),
       bytesPerSecond: repairBytes === 0 ? undefined : repairBytes,
       turnMs: ms('TRIVET_REPAIR_TURN_MS', 10_000),
-      leaseMs: ms('TRIVET_REPAIR_LEASE_MS', 30_000),
+      leaseMs: settings.integer('TRIVET_REPAIR_LEASE_MS', 30_000, { min: 100, max: 300_000, unit: 'milliseconds' }),
       retentionMs: longMs('TRIVET_REPAIR_RETENTION_MS', 7 * DAY_MS),
     },
     verification: {

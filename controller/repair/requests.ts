@@ -34,8 +34,9 @@ export class RepairRequests {
     if (asked.length === 0) throw new TrivetError('bad_request', { problem: 'the node holds no replica of this repository', node });
     if (node !== undefined && asked[0]!.state === 'current') await this.#verification.verifyReplica(name, node);
     for (const replica of asked.filter(({ state }) => state !== 'current')) await this.#open(id, replica);
-    this.#onOpened();
+    // Before anybody is told: a small repair may end in the meantime.
     const open = await this.#jobs.openOf([id]);
+    this.#onOpened();
     return open.filter((job) => node === undefined || job.node === node);
   }
 

@@ -3,7 +3,7 @@ import { Replicas } from './replicas.ts';
 import { Repositories } from './repositories.ts';
 import { seed, storeTest } from './stores-under-test.ts';
 
-const LONG_MS = 600_000;
+const LONG_MS = 500_000;
 const NODES = ['n1', 'n2', 'n3'];
 const ALL = { limit: 100 };
 const OPEN = { state: 'open', limit: 100 } as const;
@@ -70,6 +70,24 @@ storeTest('after its lease a job is claimed anew, and the slow holder changes no
   t.is(await jobs.begin(next!), 'begun');
   t.true(await replicas.admit(next!, at));
   t.deepEqual(await jobs.page(OPEN), []);
+});
+
+storeTest('a clock that is set back keeps no job waiting for as long as it was wrong', async (t, store) => {
+  const db = await store.open();
+  const repository = await seed(db);
+  const jobs = new RepairJobs(db);
+  await jobs.ensure(repository.id, 'n1', 'outdated', 'a test');
+  const claim = { holder: 'c1', leaseMs: 60_000, nodes: NODES, limit: 1 };
+  t.is((await jobs.claim(claim)).length, 1);
+  t.deepEqual(await jobs.claim(claim), [], 'control: an ordinary lease is kept');
+  const ahead = new Date(Date.now() + 3_600_000);
+  await db.sql.run('UPDATE repair_jobs SET lease_until = ?', [ahead]);
+  const [job] = await jobs.claim(claim);
+  t.is(job?.fence, 2);
+  await jobs.fail(job!, 'a test', 60_000);
+  t.deepEqual(await jobs.claim(claim), [], 'control: an ordinary pause is kept');
+  await db.sql.run('UPDATE repair_jobs SET next_attempt_at = ?', [ahead]);
+  t.is((await jobs.claim(claim)).length, 1);
 });
 
 storeTest('a report extends the lease, keeps a job from others, and is kept', async (t, store) => {

@@ -86,11 +86,12 @@ export class RepairJobs {
     if (input.nodes.length === 0 || input.limit <= 0) return [];
     return attempt(async () => {
       const now = await this.#db.now();
+      const far = new Date(now.getTime() + FARTHEST_MS);
       // A new job is due whatever its maker's clock said. Each query walks the index of open jobs in the order of dueness.
       const due = await this.#db.sql.all(
         `${JOB} WHERE j.open = 1 AND j.node_id IN (${placeholders(input.nodes.length)}) AND ${DUE}
          ORDER BY j.next_attempt_at, j.id LIMIT ?`,
-        [...input.nodes, now, now, input.limit],
+        [...input.nodes, now, far, now, far, input.limit],
       );
       const claimed: RepairJob[] = [];
       for (const job of due.map(toJob)) {
@@ -100,7 +101,7 @@ export class RepairJobs {
           `UPDATE repair_jobs SET state = 'running', attempt = attempt + 1, fence = fence + 1, holder = ?, lease_until = ?,
              started_at = COALESCE(started_at, ?)
            WHERE id = ? AND fence = ? AND state = ? AND ${DUE.replaceAll('j.', '')}`,
-          [input.holder, leaseUntil, now, job.id, job.fence, job.state, now, now],
+          [input.holder, leaseUntil, now, job.id, job.fence, job.state, now, far, now, far],
         );
         if (count === 1) {
           claimed.push({
@@ -279,7 +280,10 @@ export async function isHeld(statements: Statements, job: RepairJob): Promise<bo
 }
 
 const HELD = "id = ? AND fence = ? AND holder = ? AND state = 'running'";
-const DUE = "((j.state = 'waiting' AND (j.attempt = 0 OR j.next_attempt_at <= ?)) OR (j.state = 'running' AND j.lease_until <= ?))";
+/** No pause and no lease is longer: what lies further ahead was written by a clock that has been set back since. */
+const FARTHEST_MS = 600_000;
+const DUE = `((j.state = 'waiting' AND (j.attempt = 0 OR j.next_attempt_at <= ? OR j.next_attempt_at > ?))
+  OR (j.state = 'running' AND (j.lease_until <= ? OR j.lease_until > ?)))`;
 
 const COLUMNS: readonly [keyof JobProgress, string][] = [
   ['source', 'source'], ['way', 'way'], ['round', 'round'], ['objects', 'objects'], ['totalObjects', 'total_objects'],

@@ -225,7 +225,11 @@ interface RunContext {
 
 function outcomesOf(result: BatchResult, entries: readonly VotedTransaction[]): BatchOutcome[] {
   switch (result.outcome) {
-    case 'committed': return entries.map((_, i) => ({ outcome: 'committed', verdicts: result.answer.verdicts[i]!, copies: result.copies }));
+    case 'committed': return entries.map((_, i) => {
+      const verdicts = result.answer.verdicts[i]!;
+      // Others of the batch moved something; a push that was refused as a whole is stored nowhere.
+      return { outcome: 'committed', verdicts, copies: verdicts.includes(OK) ? result.copies : 0 };
+    });
     case 'nothing': return entries.map((_, i) => ({ outcome: 'committed', verdicts: result.answer.verdicts[i]!, copies: 0 }));
     case 'unknown': return entries.map(() => ({ outcome: 'unknown' }));
     // Somebody else's decision came first; seen from a fresh route it may well succeed.
