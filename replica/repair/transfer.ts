@@ -52,7 +52,7 @@ export class PackGone extends Error {}
 export async function transferPacks(wanted: readonly WantedPack[], transfer: Transfer): Promise<string[]> {
   const { progress } = transfer;
   progress.totalBytes = progress.bytes + wanted.reduce((sum, pack) => sum + (pack.havePack === undefined ? pack.bytes : 0) + pack.indexBytes, 0);
-  await mkdir(transfer.into, { recursive: true });
+  await onDisk(() => mkdir(transfer.into, { recursive: true }));
   const failed = new AbortController();
   const signal = AbortSignal.any([transfer.signal, failed.signal]);
   const files: string[] = [];

@@ -1,4 +1,5 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { TestNode, TestRepository } from '../test-node.ts';
 
@@ -49,6 +50,19 @@ test('a creation that comes while a removal is under way waits for it, and two c
   t.is((await node.position(repository.id)).generation, 0);
   await node.context.journal.rotate(() => []);
   t.deepEqual(await refsOf(await startedAgain(t, node), repository), []);
+});
+
+test('a replica that the disk has no room for is a failure of the disk', async (t) => {
+  const node = await TestNode.start(t);
+  const repository = new TestRepository();
+  // A file where its directory should be: as little can be made there as on a disk that is full or read-only.
+  const inTheWay = dirname(node.gitDir(repository.id));
+  mkdirSync(dirname(inTheWay), { recursive: true });
+  writeFileSync(inTheWay, '');
+  await t.throwsAsync(repository.createOn(node), { code: 'disk_failure' });
+  rmSync(inTheWay);
+  await repository.createOn(node);
+  t.is((await node.position(repository.id)).generation, 0);
 });
 
 async function promised(t: ExecutionContext) {

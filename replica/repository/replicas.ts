@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { isId } from '@trivet/proto/id.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
+import { asDiskFailure } from '../refs/disk-failure.ts';
 import { RefStore } from '../refs/ref-store.ts';
 import { createBareRepository } from '../serve/repository-config.ts';
 import { readReplicaRecord, writeReplicaRecord, type ReplicaRecord } from './position-file.ts';
@@ -112,7 +113,10 @@ export class Replicas {
     }
   }
 
-  /** Makes an empty replica at generation 0. One that is there already stays as it is. */
+  /**
+   * Makes an empty replica at generation 0. One that is there already stays as it is.
+   * @throws TrivetError disk_failure
+   */
   async create(id: string, objectFormat: ObjectFormat, head: string): Promise<void> {
     const gitDir = this.gitDir(id);
     await this.#inOrder(id, async () => {
@@ -125,7 +129,7 @@ export class Replicas {
       const refs = await RefStore.open(gitDir, objectFormat);
       await writeReplicaRecord(gitDir, { repository: id, objectFormat, generation: 0, digest: refs.digest });
       await syncPath(gitDir);
-    });
+    }).catch((error: unknown) => { throw asDiskFailure(error); });
   }
 
   /** Takes a replica off the disk, and what repairs left beside it. It disappears at once; the files go afterwards. */
