@@ -18,20 +18,21 @@ for (const [name, traces, outcome] of [
   ['unknown, when the connection broke', { packets: sent(A, B, MAIN), stdout: '', stderr: 'error: RPC failed; curl 56 Recv failure: Connection reset by peer\n' }, 'unknown'],
   ['unknown, when the report never came', { packets: sent(A, B, MAIN), stdout: `!\t${B}:${MAIN}\t[remote failure] (remote failed to report status)\n`, stderr: '' }, 'unknown'],
   ['unknown, when the server says so', { packets: sent(A, B, MAIN), stdout: '', stderr: 'remote: trivet: it is not known yet whether the push was committed; fetch before you push again\n' }, 'unknown'],
-] as [string, { packets: string; stdout: string; stderr: string }, Outcome][]) {
+  ['unknown, when the refusal is of the request that curl sent again', { packets: sent(A, B, MAIN), stdout: '', stderr: 'error: RPC failed; HTTP 503 curl 22 The requested URL returned error: 503\n', curl: '== Info: Connection died, retrying a fresh connect (retry count: 1)\n' }, 'unknown'],
+] as [string, { packets: string; stdout: string; stderr: string; curl?: string }, Outcome][]) {
   test(`a push is ${name}`, (t) => {
-    t.is(outcomesOf(new Map([[MAIN, B]]), traces)[0]!.outcome, outcome);
+    t.is(outcomesOf(new Map([[MAIN, B]]), { curl: '', ...traces })[0]!.outcome, outcome);
   });
 }
 
 test('the old value is what was on the wire, and nothing for a ref that was not there', (t) => {
-  const updates = outcomesOf(new Map([[MAIN, B], ['refs/tags/t', A]]), { packets: `${sent(A, B, MAIN)}\n${sent(ZERO, A, 'refs/tags/t')}\n`, stdout: '', stderr: '' });
+  const updates = outcomesOf(new Map([[MAIN, B], ['refs/tags/t', A]]), { packets: `${sent(A, B, MAIN)}\n${sent(ZERO, A, 'refs/tags/t')}\n`, stdout: '', stderr: '', curl: '' });
   t.deepEqual(updates.map(({ old }) => old), [A, null]);
 });
 
 test('of a push of several refs each has its own outcome', (t) => {
   const updates = outcomesOf(new Map([[MAIN, B], ['refs/heads/x', null]]), {
-    packets: `${sent(A, B, MAIN)}\n${sent(A, ZERO, 'refs/heads/x')}\n`, stdout: ` \t${B}:${MAIN}\ta..b\n!\t:refs/heads/x\t[remote rejected] (deletion prohibited)\n`, stderr: '',
+    packets: `${sent(A, B, MAIN)}\n${sent(A, ZERO, 'refs/heads/x')}\n`, stdout: ` \t${B}:${MAIN}\ta..b\n!\t:refs/heads/x\t[remote rejected] (deletion prohibited)\n`, stderr: '', curl: '',
   });
   t.deepEqual(updates.map(({ outcome }) => outcome), ['ok', 'rejected']);
 });

@@ -6,20 +6,25 @@ export interface PushTraces {
   stderr: string;
   /** GIT_TRACE_PACKET: what was really said on the wire. */
   packets: string;
+  /** GIT_TRACE_CURL, without the data: what became of the connections. */
+  curl: string;
 }
 
 /** The one error of a server that says nothing about the outcome. */
 const OUTCOME_UNKNOWN = 'it is not known yet whether the push was committed';
+/** What curl notes when a kept-alive connection broke before the first byte of an answer. Git doesn't hear of it. */
+const SENT_AGAIN = 'retrying a fresh connect';
 
 /**
  * What became of each ref of a push. Only what was sent can have happened; only what the server reported as done has; what
- * it refused, by report, by its own error or by an HTTP status, has not. All the rest is unknown.
+ * it refused, by report, by its own error or by an HTTP status, has not. All the rest is unknown; so is a refusal by error
+ * or status when curl sent the request twice, as it says nothing of the first one.
  * @param wanted the refs that the client asked git to push, and to what
  */
 export function outcomesOf(wanted: ReadonlyMap<string, Value>, traces: PushTraces): Update[] {
   const sent = commandsSent(traces.packets);
   const reported = reportOf(traces.stdout);
-  const refusal = refusalOf(traces.stderr);
+  const refusal = refusalOf(traces);
   return [...wanted].map(([ref, value]) => {
     const old = sent.get(ref);
     if (old === undefined) return { ref, old: null, new: value, outcome: 'rejected', reason: `not sent: ${reported.get(ref)?.summary ?? firstLine(traces.stderr)}` };
@@ -57,8 +62,8 @@ function verdictOf({ flag, summary }: { flag: string; summary: string }): Outcom
 }
 
 /** The server's own word that nothing was done. */
-function refusalOf(stderr: string): string | undefined {
-  if (stderr.includes(OUTCOME_UNKNOWN)) return undefined;
+function refusalOf({ stderr, curl }: PushTraces): string | undefined {
+  if (stderr.includes(OUTCOME_UNKNOWN) || curl.includes(SENT_AGAIN)) return undefined;
   return /trivet: .*/.exec(stderr)?.[0] ?? /RPC failed; HTTP \d{3}.*/.exec(stderr)?.[0] ?? /The requested URL returned error: \d{3}/.exec(stderr)?.[0];
 }
 

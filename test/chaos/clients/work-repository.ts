@@ -50,12 +50,14 @@ export class WorkRepository {
   /** @param wanted for each ref the commit, or null to delete it */
   async push(url: string, wanted: ReadonlyMap<string, Value>, options: { force: boolean; atomic: boolean }): Promise<Push> {
     const trace = join(this.path, `trace-${this.#commits}-${Math.trunc(performance.now())}`);
+    const traces = { packets: `${trace}-packets`, curl: `${trace}-curl` };
     const flags = [...(options.force ? ['--force'] : []), ...(options.atomic ? ['--atomic'] : [])];
     const refspecs = [...wanted].map(([ref, value]) => `${value ?? ''}:${ref}`);
-    const result = await git(this.path, ['push', '--porcelain', ...flags, url, ...refspecs], { GIT_TRACE_PACKET: trace });
-    const packets = await readFile(trace, 'latin1').catch(() => '');
-    await rm(trace, { force: true });
-    return { updates: outcomesOf(wanted, { ...result, packets }), code: result.code, text: textOf(result) };
+    const result = await git(this.path, ['push', '--porcelain', ...flags, url, ...refspecs], {
+      GIT_TRACE_PACKET: traces.packets, GIT_TRACE_CURL: traces.curl, GIT_TRACE_CURL_NO_DATA: '1',
+    });
+    const [packets, curl] = await Promise.all([takeFile(traces.packets), takeFile(traces.curl)]);
+    return { updates: outcomesOf(wanted, { ...result, packets, curl }), code: result.code, text: textOf(result) };
   }
 
   async list(url: string, version: 0 | 2): Promise<Listing> {
@@ -96,6 +98,13 @@ export class WorkRepository {
     await rename(`${path}.new`, path);
     return id;
   }
+}
+
+/** What a file holds, which is gone afterwards; nothing when it wasn't there. */
+async function takeFile(path: string): Promise<string> {
+  const text = await readFile(path, 'latin1').catch(() => '');
+  await rm(path, { force: true });
+  return text;
 }
 
 function refsOf(listing: string): Record<string, string> {
