@@ -17,6 +17,13 @@ test('what a full disk explains is explained by a fault that fills disks only', 
   t.is(errorsOf(full, 'controller', new Set(['fill-disk'])).size, 1);
 });
 
+test('a replica that is only partly there is explained by its deletion, and no other trouble with a replica is', (t) => {
+  const notInOrder = (code: string) => `{"level":50,"time":1,"node":"node1","err":{"message":"x","code":"${code}"},"msg":"a replica can not be brought in order, and is kept out until it is repaired"}`;
+  t.is(errorsOf(notInOrder('replica_missing'), 'node', new Set(['delete-replica'])).size, 0);
+  t.is(errorsOf(notInOrder('replica_missing'), 'node', new Set(['power-loss'])).size, 1);
+  t.is(errorsOf(notInOrder('replica_corrupt'), 'node', new Set(['delete-replica'])).size, 1);
+});
+
 test('the stack of a process that died is one error', (t) => {
   t.deepEqual([...errorsOf(`${info}\nTypeError: x is undefined\n    at f (x.ts:1:1)\n    at g (x.ts:2:2)\n${info}\n`, 'node', new Set()).keys()], ['TypeError: x is undefined']);
 });

@@ -21,6 +21,10 @@ const EXPLAINED: readonly Explained[] = [
     part: 'node', what: /belongs to node\d+; nothing in it was changed/, by: ['swap-disks'], why: 'a node must not start on the disk of another one',
   },
   {
+    part: 'node', what: /"code":"replica_missing".*"msg":"a replica can not be brought in order/, by: ['delete-replica'],
+    why: 'of a directory that is deleted under a running node, a power cut brings a part back; a node that starts keeps it out',
+  },
+  {
     part: 'controller', what: /\(store_unavailable\)/,
     by: ['kill-database', 'stop-database', 'cut', 'isolate', 'slow-link', 'break-connections'],
     why: 'a controller that starts without its database says so and ends; its supervisor tries again',
