@@ -1,3 +1,4 @@
+import { quorumOf } from '../transaction/quorum.ts';
 import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
 import { placeholders } from './sql.ts';
@@ -50,5 +51,5 @@ export class RepositoriesAtRisk {
 /** @param current fewer than `configured` */
 export function riskOf(configured: number, current: number): Risk {
   if (current === 0) return 'unavailable';
-  return current < Math.floor(configured / 2) + 1 ? 'no_quorum' : 'under_replicated';
+  return current < quorumOf(configured) ? 'no_quorum' : 'under_replicated';
 }

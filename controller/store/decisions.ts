@@ -1,4 +1,5 @@
 import { EMPTY_REFS_DIGEST } from '@trivet/proto/refs-digest.ts';
+import { quorumOf } from '../transaction/quorum.ts';
 import type { Database } from './database.ts';
 import { attempt, classify } from './failure.ts';
 import { closeJobs, openJobs } from './open-jobs.ts';
@@ -200,7 +201,7 @@ async function moveReplicas(statements: Statements, { repository, after, promise
   );
   const keeping = replicas.filter((row) => promised.includes(String(row['node_id']))
     && (row['state'] === 'current' || row['state'] === 'outdated'));
-  const quorum = Math.floor(Number(replicas[0]?.['replication_factor']) / 2) + 1;
+  const quorum = quorumOf(Number(replicas[0]?.['replication_factor']));
   if (!(keeping.length >= quorum)) throw new Refused();
   const nodes = keeping.map((row) => String(row['node_id']));
   const now = new Date();
