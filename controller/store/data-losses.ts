@@ -3,7 +3,7 @@ import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
 import { closeJobs, openJobs, toReason } from './open-jobs.ts';
 import type { DataLossRecord } from './rows.ts';
-import { placeholders, type Argument, type Row, toDate } from './sql.ts';
+import { newestFirst, placeholders, type Row, toDate } from './sql.ts';
 
 export interface AcceptedLoss {
   repository: string;
@@ -82,10 +82,7 @@ export class DataLosses {
 
   /** One page, the newest first. @param page.after the last id of the page before */
   async page(page: { after?: string; limit: number }): Promise<DataLossRecord[]> {
-    const [where, values]: [string, Argument[]] = page.after === undefined ? ['', []] : ['WHERE id < ?', [page.after]];
-    const rows = await attempt(() => this.#db.sql.all(
-      `SELECT * FROM data_losses ${where} ORDER BY id DESC LIMIT ?`, [...values, page.limit],
-    ));
+    const rows = await attempt(() => newestFirst(this.#db.sql, 'SELECT * FROM data_losses', 'id', [], page));
     return rows.map(toRecord);
   }
 }

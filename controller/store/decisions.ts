@@ -4,7 +4,7 @@ import type { Database } from './database.ts';
 import { attempt, classify } from './failure.ts';
 import { closeJobs, openJobs } from './open-jobs.ts';
 import type { Decision, Outcome } from './rows.ts';
-import { placeholders, type Row, type Statements, toDate } from './sql.ts';
+import { equal, newestFirst, placeholders, type Row, type Statements, toDate } from './sql.ts';
 
 export interface CommitDecision {
   repository: string;
@@ -117,15 +117,9 @@ export class Decisions {
 
   /** One page, the newest first. @param filter.after the last id of the page before */
   async page(filter: { repository?: string; outcome?: Outcome; after?: string; limit: number }): Promise<Decision[]> {
-    const conditions: [string, string][] = [];
-    if (filter.repository !== undefined) conditions.push(['t.repository_id = ?', filter.repository]);
-    if (filter.outcome !== undefined) conditions.push(['t.outcome = ?', filter.outcome]);
-    // Ids begin with the time of their making.
-    if (filter.after !== undefined) conditions.push(['t.id < ?', filter.after]);
-    const where = conditions.length === 0 ? '' : `WHERE ${conditions.map(([sql]) => sql).join(' AND ')}`;
-    const rows = await attempt(() => this.#db.sql.all(
-      `${DECISION} ${where} ORDER BY t.id DESC LIMIT ?`, [...conditions.map(([, value]) => value), filter.limit],
-    ));
+    const rows = await attempt(() => newestFirst(this.#db.sql, DECISION, 't.id', [
+      equal('t.repository_id', filter.repository), equal('t.outcome', filter.outcome),
+    ], filter));
     return rows.map(toDecision);
   }
 

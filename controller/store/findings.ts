@@ -4,7 +4,7 @@ import { attempt } from './failure.ts';
 import { toReason } from './open-jobs.ts';
 import { markReplicas } from './replicas.ts';
 import { FINDING_KINDS, type Finding, type FindingKind, type LostState } from './rows.ts';
-import { orKeep, placeholders, type Argument, type Row, type Statements, toDate } from './sql.ts';
+import { equal, newestFirst, orKeep, placeholders, removeBefore, type Row, type Statements, toDate } from './sql.ts';
 
 export interface FindingFilter {
   open?: boolean;
@@ -60,17 +60,11 @@ export class Findings {
 
   /** One page, the newest first. */
   async page(filter: FindingFilter): Promise<Finding[]> {
-    const conditions: [string, Argument[]][] = [];
-    if (filter.open !== undefined) conditions.push([filter.open ? 'f.open = 1' : 'f.open IS NULL', []]);
-    if (filter.repository !== undefined) conditions.push(['f.repository_id = ?', [filter.repository]]);
-    if (filter.node !== undefined) conditions.push(['f.node_id = ?', [filter.node]]);
-    if (filter.after !== undefined) conditions.push(['f.id < ?', [filter.after]]);
-    const where = conditions.length === 0 ? '' : `WHERE ${conditions.map(([sql]) => sql).join(' AND ')}`;
-    const rows = await attempt(() => this.#db.sql.all(
-      `SELECT f.id, f.node_id, f.repository_id, p.name, f.kind, f.detail, f.found_at, f.resolved_at
-       FROM findings f LEFT JOIN repositories p ON p.id = f.repository_id ${where} ORDER BY f.id DESC LIMIT ?`,
-      [...conditions.flatMap(([, values]) => values), filter.limit],
-    ));
+    const { open, repository, node } = filter;
+    const rows = await attempt(() => newestFirst(this.#db.sql, FINDING, 'f.id', [
+      open === undefined ? undefined : [open ? 'f.open = 1' : 'f.open IS NULL'],
+      equal('f.repository_id', repository), equal('f.node_id', node),
+    ], filter));
     return rows.map(toFinding);
   }
 
@@ -84,11 +78,7 @@ export class Findings {
 
   /** Removes findings that were resolved before then, `limit` at most. Returns how many. */
   async prune(resolvedBefore: Date, limit: number): Promise<number> {
-    return attempt(async () => {
-      const rows = await this.#db.sql.all('SELECT id FROM findings WHERE resolved_at < ? LIMIT ?', [resolvedBefore, limit]);
-      if (rows.length === 0) return 0;
-      return this.#db.sql.run(`DELETE FROM findings WHERE id IN (${placeholders(rows.length)})`, rows.map((row) => row['id'] as string));
-    });
+    return attempt(() => removeBefore(this.#db.sql, 'findings', 'resolved_at', resolvedBefore, limit));
   }
 
   async #insert(statements: Statements, repository: string, node: string, kind: FindingKind, detail: string): Promise<boolean> {
@@ -104,6 +94,9 @@ export class Findings {
     return true;
   }
 }
+
+const FINDING = `SELECT f.id, f.node_id, f.repository_id, p.name, f.kind, f.detail, f.found_at, f.resolved_at
+  FROM findings f LEFT JOIN repositories p ON p.id = f.repository_id`;
 
 function toFinding(row: Row): Finding {
   return {

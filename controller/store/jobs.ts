@@ -3,7 +3,7 @@ import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
 import { openJobs, stateOf, toReason } from './open-jobs.ts';
 import type { JobReason, JobState, JobWay, RepairJob } from './rows.ts';
-import { placeholders, type Argument, type Row, type Statements, toDate } from './sql.ts';
+import { equal, newestFirst, placeholders, removeBefore, type Argument, type Row, type Statements, toDate } from './sql.ts';
 
 /** What fits in the column `last_error`. */
 const ERROR_LENGTH = 4_000;
@@ -213,17 +213,11 @@ export class RepairJobs {
 
   /** One page, the newest first. */
   async page(filter: JobFilter): Promise<RepairJob[]> {
-    const conditions: [string, Argument][] = [];
-    if (filter.state === 'open') conditions.push(['j.open = ?', 1]);
-    else if (filter.state !== undefined) conditions.push(['j.state = ?', filter.state]);
-    if (filter.repository !== undefined) conditions.push(['j.repository_id = ?', filter.repository]);
-    if (filter.node !== undefined) conditions.push(['j.node_id = ?', filter.node]);
-    // Ids begin with the time of their making.
-    if (filter.after !== undefined) conditions.push(['j.id < ?', filter.after]);
-    const where = conditions.length === 0 ? '' : `WHERE ${conditions.map(([sql]) => sql).join(' AND ')}`;
-    const rows = await attempt(() => this.#db.sql.all(
-      `${JOB} ${where} ORDER BY j.id DESC LIMIT ?`, [...conditions.map(([, value]) => value), filter.limit],
-    ));
+    const { state, repository, node } = filter;
+    const rows = await attempt(() => newestFirst(this.#db.sql, JOB, 'j.id', [
+      state === 'open' ? equal('j.open', 1) : equal('j.state', state),
+      equal('j.repository_id', repository), equal('j.node_id', node),
+    ], filter));
     return rows.map(toJob);
   }
 
@@ -246,11 +240,7 @@ export class RepairJobs {
 
   /** Removes jobs that were finished before then, `limit` at most. Returns how many. */
   async prune(finishedBefore: Date, limit: number): Promise<number> {
-    return attempt(async () => {
-      const rows = await this.#db.sql.all('SELECT id FROM repair_jobs WHERE finished_at < ? LIMIT ?', [finishedBefore, limit]);
-      if (rows.length === 0) return 0;
-      return this.#db.sql.run(`DELETE FROM repair_jobs WHERE id IN (${placeholders(rows.length)})`, rows.map((row) => row['id'] as string));
-    });
+    return attempt(() => removeBefore(this.#db.sql, 'repair_jobs', 'finished_at', finishedBefore, limit));
   }
 
   async #open(statements: Statements, id: string): Promise<RepairJob> {

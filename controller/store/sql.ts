@@ -38,6 +38,37 @@ export function placeholders(count: number): string {
   return Array.from({ length: count }, () => '?').join(', ');
 }
 
+/** A condition and the values of its `?`; undefined where there is nothing to ask for. */
+export type Condition = readonly [sql: string, ...values: Argument[]] | undefined;
+
+/** `column = value`, where there is a value. */
+export function equal(column: string, value: Argument | undefined): Condition {
+  return value === undefined ? undefined : [`${column} = ?`, value];
+}
+
+/**
+ * One page of rows that fulfil every condition, the newest first: ids begin with the time of their making.
+ * @param select up to where WHERE would stand
+ * @param page.after the last id of the page before
+ */
+export function newestFirst(
+  statements: Statements, select: string, id: string, conditions: readonly Condition[], page: { after?: string; limit: number },
+): Promise<Row[]> {
+  const asked = [...conditions, page.after === undefined ? undefined : [`${id} < ?`, page.after] as const]
+    .filter((condition) => condition !== undefined);
+  const where = asked.length === 0 ? '' : `WHERE ${asked.map(([sql]) => sql).join(' AND ')}`;
+  return statements.all(
+    `${select} ${where} ORDER BY ${id} DESC LIMIT ?`, [...asked.flatMap(([, ...values]) => values), page.limit],
+  );
+}
+
+/** Removes rows whose `column`, a date, is before then, `limit` at most. Returns how many. */
+export async function removeBefore(statements: Statements, table: string, column: string, before: Date, limit: number): Promise<number> {
+  const rows = await statements.all(`SELECT id FROM ${table} WHERE ${column} < ? LIMIT ?`, [before, limit]);
+  if (rows.length === 0) return 0;
+  return statements.run(`DELETE FROM ${table} WHERE id IN (${placeholders(rows.length)})`, rows.map((row) => row['id'] as string));
+}
+
 /**
  * What to write behind an INSERT so that a row that is there already stays as it is.
  * @param key the columns of one of `table`'s unique keys
