@@ -1,7 +1,7 @@
-import anyTest, { type ExecutionContext } from 'ava';
-import { runCli, type CliResult } from '../../controller/cli/run-cli.ts';
+import anyTest from 'ava';
 import { Cluster, expectNothingLeft, PATIENCE_MS, until } from '../cluster.ts';
 import { PushedRepository } from '../faults/pushed-repository.ts';
+import { commandsOf } from './commands.ts';
 
 const test = anyTest.serial;
 let cluster: Cluster;
@@ -11,13 +11,7 @@ anyTest.before(async () => {
 });
 anyTest.after.always(() => cluster?.stop());
 
-const trivet = (...args: string[]): Promise<CliResult> => runCli(args, { url: cluster.url });
-
-async function document(t: ExecutionContext, code: number, ...args: string[]): Promise<any> {
-  const result = await trivet(...args, '--json');
-  t.is(result.code, code, result.stderr);
-  return JSON.parse(result.stdout);
-}
+const { trivet, document } = commandsOf(() => cluster.url);
 
 test('a transaction in doubt is found, settled by hand, and ends as an abort everywhere', async (t) => {
   const repository = await PushedRepository.create(cluster, 'doubted');

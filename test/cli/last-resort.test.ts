@@ -1,7 +1,7 @@
-import anyTest, { type ExecutionContext } from 'ava';
-import { runCli, type CliResult } from '../../controller/cli/run-cli.ts';
+import anyTest from 'ava';
 import { Cluster, PATIENCE_MS, until } from '../cluster.ts';
 import { PushedRepository, untilHealthy, untilReplica } from '../faults/pushed-repository.ts';
+import { commandsOf } from './commands.ts';
 
 const test = anyTest.serial;
 let cluster: Cluster;
@@ -10,13 +10,7 @@ anyTest.before(async () => {
 });
 anyTest.after.always(() => cluster?.stop());
 
-const trivet = (...args: string[]): Promise<CliResult> => runCli(args, { url: cluster.url });
-
-async function document(t: ExecutionContext, code: number, ...args: string[]): Promise<any> {
-  const result = await trivet(...args, '--json');
-  t.is(result.code, code, result.stderr);
-  return JSON.parse(result.stdout);
-}
+const { trivet, document } = commandsOf(() => cluster.url);
 
 test('accept-data-loss: refused while the newest state can be had, planned, done, recorded, and the others follow', async (t) => {
   const repository = await PushedRepository.create(cluster, 'lost');

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import anyTest, { type ExecutionContext } from 'ava';
-import { runCli, runCliOnTerminal, type CliResult } from '../../controller/cli/run-cli.ts';
+import anyTest from 'ava';
+import { runCli, runCliOnTerminal } from '../../controller/cli/run-cli.ts';
 import { Cluster, PATIENCE_MS, until } from '../cluster.ts';
 import { PushedRepository, untilHealthy, untilReplica } from '../faults/pushed-repository.ts';
+import { commandsOf } from './commands.ts';
 
 const test = anyTest.serial;
 let cluster: Cluster;
@@ -16,14 +17,7 @@ anyTest.before(async () => {
 });
 anyTest.after.always(() => cluster?.stop());
 
-const trivet = (...args: string[]): Promise<CliResult> => runCli(args, { url: cluster.url });
-
-/** Runs a command with --json and expects its exit status. Returns the document. */
-async function document(t: ExecutionContext, code: number, ...args: string[]): Promise<any> {
-  const result = await trivet(...args, '--json');
-  t.is(result.code, code, result.stderr);
-  return JSON.parse(result.stdout);
-}
+const { trivet, document } = commandsOf(() => cluster.url);
 
 /** A replica's packs on the disk. */
 async function packsOf(repository: string, node: string): Promise<string[]> {
