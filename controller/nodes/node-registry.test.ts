@@ -110,7 +110,7 @@ test('latency follows what reads take, and errors rise with failures and fall wi
   const { registry } = await registryOf(['a']);
   const node = registry.get('a')!;
   for (let i = 0; i < 30; i++) registry.succeeded(node, 50);
-  t.true(Math.abs(node.latencyMs - 50) < 1);
+  t.true(Math.abs(node.latencyMs! - 50) < 1);
   for (let i = 0; i < 30; i++) registry.suspect('a', 'node_unreachable');
   t.true(node.errorRate > 0.99 && node.errorRate <= 1);
   for (let i = 0; i < 30; i++) registry.succeeded(node, 50);

@@ -22,10 +22,12 @@ export interface KnownNode {
   inFlight: number;
   /** Average time a heartbeat takes, milliseconds. */
   heartbeatMs: number;
-  /** Average time until a read begins to be answered, milliseconds. */
-  latencyMs: number;
+  /** Average time until a read begins to be answered, milliseconds; undefined while nothing is known of it. */
+  latencyMs: number | undefined;
   /** Falls towards 0 with every success, rises towards 1 with every failure. */
   errorRate: number;
+  /** When a read last measured it: elapsed milliseconds of the controller's clock; undefined before the first. */
+  measuredAt: number | undefined;
 }
 
 /** The SQL side of the registry: which nodes there are. */
@@ -111,7 +113,7 @@ export class NodeRegistry {
   suspect(id: string, code: string): void {
     const node = this.#nodes.get(id);
     if (node === undefined) return;
-    node.errorRate = average(node.errorRate, 1);
+    this.failed(node);
     const wasHealthy = node.healthy;
     this.#setHealth(node, false, code);
     if (wasHealthy) void this.#ask(node);
@@ -119,8 +121,19 @@ export class NodeRegistry {
 
   /** A read from this node began to be answered after so many milliseconds. */
   succeeded(node: KnownNode, tookMs: number): void {
-    node.latencyMs = average(node.latencyMs, tookMs);
+    node.latencyMs = average(node.latencyMs ?? tookMs, tookMs);
     node.errorRate = average(node.errorRate, 0);
+  }
+
+  /** A read from this node failed for a reason that lies with it. */
+  failed(node: KnownNode): void {
+    node.errorRate = average(node.errorRate, 1);
+  }
+
+  /** What reads have shown of a node is too old to be true. */
+  forget(node: KnownNode): void {
+    node.latencyMs = undefined;
+    node.errorRate = 0;
   }
 
   async #ask(node: KnownNode): Promise<void> {
@@ -138,7 +151,7 @@ export class NodeRegistry {
   #add(id: string, url: string): void {
     this.#nodes.set(id, {
       id, client: this.#makeClient(id, url), cordoned: false, healthy: false, trouble: 'node_starting', healthChangedAt: new Date(),
-      status: undefined, inFlight: 0, heartbeatMs: 1, latencyMs: 1, errorRate: 0,
+      status: undefined, inFlight: 0, heartbeatMs: 1, latencyMs: undefined, errorRate: 0, measuredAt: undefined,
     });
   }
 

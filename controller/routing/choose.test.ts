@@ -30,6 +30,12 @@ const REASON_TABLE: [name: string, candidates: Candidate[], order: string[], rea
     'one that is clearly worse gets no turn', [quiet, { ...quiet, node: 'b' }, { ...quiet, node: 'c', latencyMs: 20 }],
     ['b', 'a', 'c'], 'equal_scores',
   ],
+  ['one that was not measured lately gets its turn', [quiet, { ...quiet, node: 'b', latencyMs: undefined }], ['b', 'a'], 'equal_scores'],
+  [
+    'one that was not measured lately counts as fast as the fastest, not as the slowest',
+    [{ ...quiet, latencyMs: 20 }, { ...quiet, node: 'b', latencyMs: undefined }, { ...quiet, node: 'c', latencyMs: 40 }],
+    ['b', 'a', 'c'], 'equal_scores',
+  ],
 ];
 
 for (const [name, candidates, order, reason] of REASON_TABLE) {

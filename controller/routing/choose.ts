@@ -1,7 +1,8 @@
 /** What routing knows of a node that holds a current replica. */
 export interface Candidate {
   node: string;
-  latencyMs: number;
+  /** Average time until a read begins to be answered, milliseconds; undefined where nothing was measured lately. */
+  latencyMs: number | undefined;
   inFlight: number;
   /** 0 to 1. */
   errorRate: number;
@@ -20,12 +21,16 @@ const EQUAL_WITHIN = 0.25;
 /** Below this much free disk, a node is better left to write than to read as well. */
 const DISK_LOW = 0.05;
 
+/** Latencies below this, in milliseconds, count as equal. */
+const LATENCY_FLOOR_MS = 0.5;
+
 /**
  * The expected wait on a node, as a number without unit: the lower, the better. Latency, multiplied by the line in
  * front of us, by recent errors (each tenth of failures doubles it), by load, and by a nearly full disk.
+ * @param unmeasuredMs the latency of a node that wasn't measured lately
  */
-export function score(candidate: Candidate): number {
-  return Math.max(candidate.latencyMs, 0.5)
+export function score(candidate: Candidate, unmeasuredMs: number = LATENCY_FLOOR_MS): number {
+  return Math.max(candidate.latencyMs ?? unmeasuredMs, LATENCY_FLOOR_MS)
     * (1 + candidate.inFlight)
     * (1 + 10 * candidate.errorRate)
     * (1 + candidate.load / 4)
@@ -33,11 +38,14 @@ export function score(candidate: Candidate): number {
 }
 
 /**
- * The order in which to ask, with the reason for the first.
+ * The order in which to ask, with the reason for the first. A node that wasn't measured lately is taken for as fast as the
+ * fastest.
  * @param turn rises with every read, and spreads reads over nodes whose scores are equal
  */
 export function rank(candidates: readonly Candidate[], turn: number): { order: string[]; reason: Reason } {
-  const scored = candidates.map((candidate) => ({ node: candidate.node, score: score(candidate) })).sort((a, b) => a.score - b.score);
+  const fastest = Math.min(...candidates.map(({ latencyMs }) => latencyMs ?? Infinity));
+  const unmeasuredMs = Number.isFinite(fastest) ? fastest : LATENCY_FLOOR_MS;
+  const scored = candidates.map((candidate) => ({ node: candidate.node, score: score(candidate, unmeasuredMs) })).sort((a, b) => a.score - b.score);
   const best = scored[0];
   if (best === undefined) return { order: [], reason: 'only_current' };
   if (scored.length === 1) return { order: [best.node], reason: 'only_current' };

@@ -24,6 +24,11 @@ export interface ReadEvents {
 }
 
 const CORES = cpus().length;
+/**
+ * What was measured longer ago says nothing of a node any more. Only reads measure, so a node that was slow or failed once
+ * would never be read from again while another is left: it is taken for as good as the best, and the next read measures it.
+ */
+const FORGET_AFTER_MS = 10_000;
 
 /**
  * Answers a read from a replica that holds at least the generation SQL names, the healthiest first. Until a node has
@@ -53,6 +58,7 @@ export class Reader {
   async read(request: ReadRequest): Promise<NodeRead> {
     const { repository } = request.route;
     const candidates = this.#candidates(request.route);
+    for (const node of candidates.heard) this.#forgetOld(node);
     const { order, reason } = rank(candidates.heard.map(describe), this.#turn++);
     order.push(...candidates.silent.map((node) => node.id));
     const tried: Record<string, string> = {};
@@ -77,13 +83,15 @@ export class Reader {
           signal: AbortSignal.any([request.signal, attempt.signal]),
         });
         endLate();
-        this.#nodes.succeeded(node, this.#clock.elapsed() - startedAt);
+        node.measuredAt = this.#clock.elapsed();
+        this.#nodes.succeeded(node, node.measuredAt - startedAt);
         this.#events.asked(id, why, 'ok', undefined, request.requestId);
         answer.body.once('close', () => { node.inFlight -= 1; });
         return answer;
       } catch (error) {
         endLate();
         node.inFlight -= 1;
+        node.measuredAt = this.#clock.elapsed();
         request.signal.throwIfAborted();
         const fault = asTrivetError(error);
         this.#events.asked(id, why, 'failed', fault.code, request.requestId);
@@ -91,10 +99,15 @@ export class Reader {
         if (fault.status >= 400 && fault.status < 500 && !fault.retry && fault.code !== 'replica_missing') throw fault;
         const late = fault.code === 'phase_timeout' && !attempt.signal.aborted;
         if (fault.code === 'node_unreachable' || late) this.#nodes.suspect(id, fault.code);
+        else if (fault.status >= 500) this.#nodes.failed(node);
         tried[id] = fault.code;
       }
     }
     throw new TrivetError('no_current_replica', { repository: repository.name, tried, replicas: states(request.route) });
+  }
+
+  #forgetOld(node: KnownNode): void {
+    if (this.#clock.elapsed() - (node.measuredAt ?? -Infinity) > FORGET_AFTER_MS) this.#nodes.forget(node);
   }
 
   /** Silent ones are the last resort. */
