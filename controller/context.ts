@@ -137,7 +137,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     dataLoss: new DataLoss({ losses: dataLosses, repositories, nodes, heard: nodeRows, onAccepted: (record) => { events.dataLossAccepted(record); onDue(); } }),
     reader: new Reader(nodes, silence, events, systemClock, config.deadlines.readMs),
     creation: new Creation(repositories, nodes),
-    admission: new Admission(replicas, findings, onFound),
+    admission: new Admission(replicas, findings, nodeRows, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
     stopping: false,
   };

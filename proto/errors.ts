@@ -37,6 +37,7 @@ export const ERRORS = {
   store_unavailable: { status: 503, retry: true, message: 'the database does not answer' },
   shutting_down: { status: 503, retry: true, message: 'this server is shutting down' },
   wrong_directory: { status: 409, retry: false, message: 'the data directory belongs to another node' },
+  node_restarted: { status: 409, retry: true, message: 'the node has been started again since' },
   outcome_unknown: { status: 503, retry: false, message: 'it is not known yet whether the push was committed; fetch before you push again' },
   // between controllers and nodes
   node_starting: { status: 503, retry: true, message: 'the node has not finished its restart handshake' },

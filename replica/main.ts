@@ -11,6 +11,9 @@ import { makeServer } from './http/server.ts';
 import { announceWrongDirectory, restart } from './participant/restart.ts';
 import { startLoops } from './participant/loops.ts';
 
+/** What the operating system says of a disk that is full, read-only, failing, or not this user's. */
+const DISK_FAILURES = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', 'EPERM'];
+
 /** How long running requests get to end before a stopping node breaks them off. */
 const STOP_DEADLINE_MS = 10_000;
 
@@ -51,7 +54,12 @@ try {
   await app.listen({ host: config.host, port: config.port });
   await restart(context, () => stopping);
 } catch (error) {
-  const isForOperators = [ConfigurationError, DirectoryInUse, WrongDirectory, TrivetError].some((kind) => error instanceof kind);
+  if (isDiskFailure(error)) error.message = `the data directory can not be used: ${error.message}`;
+  const isForOperators = isDiskFailure(error) || [ConfigurationError, DirectoryInUse, WrongDirectory, TrivetError].some((kind) => error instanceof kind);
   process.stderr.write(`${isForOperators ? (error as Error).message : (error as Error).stack}\n`);
   process.exit(1);
+}
+
+function isDiskFailure(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && DISK_FAILURES.includes((error as NodeJS.ErrnoException).code ?? '');
 }

@@ -3,6 +3,7 @@ import { addAcceptDataLoss } from './accept-data-loss.ts';
 import { parseControllers } from './arguments.ts';
 import { addAtRisk } from './at-risk.ts';
 import { DEFAULT_CONTROLLER } from './config.ts';
+import { addDataLosses } from './data-losses.ts';
 import { examples } from './examples.ts';
 import { addFindings } from './findings.ts';
 import { addRepairCancel } from './repair-cancel.ts';
@@ -52,6 +53,7 @@ export function makeProgram(output: OutputConfiguration = {}): Command {
   addTransactionsShow(transactions);
   addTransactionsSettle(transactions);
   addAcceptDataLoss(program);
+  addDataLosses(program);
   for (const group of [repair, transactions]) {
     group.addHelpText('after', examples([`trivet ${group.name()} list`, 'begin here'], [`trivet ${group.name()} list --help`, 'what it takes']));
   }

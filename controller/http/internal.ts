@@ -28,8 +28,8 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
 
     // 100,000 replicas of 120 bytes each.
     app.post('/internal/report', { schema: { body: ReportRequest }, bodyLimit: 64 * 1024 * 1024 }, async (request) => {
-      const { node, replicas } = request.body;
-      await context.admission.compare(node, replicas);
+      const { node, boot, replicas } = request.body;
+      await context.admission.compare(node, boot, replicas);
       await context.nodes.refresh();
       context.nodes.trust(node);
       // What waited for this node may be tried at once, and so may what its disk has changed for.

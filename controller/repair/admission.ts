@@ -1,5 +1,7 @@
+import { TrivetError } from '@trivet/proto/errors.ts';
 import type { ReportRequest } from '@trivet/proto/messages.ts';
 import type { Findings } from '../store/findings.ts';
+import type { Nodes } from '../store/nodes.ts';
 import type { NodeReplica, Replicas } from '../store/replicas.ts';
 import type { LostState } from '../store/rows.ts';
 
@@ -13,15 +15,19 @@ export type OnFound = (repository: string, node: string, kind: LostState, detail
 export class Admission {
   readonly #replicas: Replicas;
   readonly #findings: Findings;
+  readonly #nodes: Pick<Nodes, 'isAtBoot'>;
   readonly #onFound: OnFound;
 
-  constructor(replicas: Replicas, findings: Findings, onFound: OnFound) {
+  constructor(replicas: Replicas, findings: Findings, nodes: Pick<Nodes, 'isAtBoot'>, onFound: OnFound) {
     this.#replicas = replicas;
     this.#findings = findings;
+    this.#nodes = nodes;
     this.#onFound = onFound;
   }
 
-  async compare(node: string, reported: ReportRequest['replicas']): Promise<void> {
+  /** @throws TrivetError node_restarted for a report of a process that another one has come after: it says nothing of that */
+  async compare(node: string, boot: string, reported: ReportRequest['replicas']): Promise<void> {
+    if (!await this.#nodes.isAtBoot(node, boot)) throw new TrivetError('node_restarted', { node, boot });
     const positions = new Map(reported.map((replica) => [replica.repository, replica]));
     for (const recorded of await this.#replicas.ofNode(node)) {
       if (recorded.state !== 'current') continue;

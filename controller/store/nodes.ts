@@ -24,6 +24,11 @@ export class Nodes {
     ));
   }
 
+  /** Whether this boot of a node is the last one that registered. */
+  async isAtBoot(id: string, boot: string): Promise<boolean> {
+    return attempt(async () => (await this.#db.sql.all('SELECT 1 FROM nodes WHERE id = ? AND boot = ?', [id, boot])).length > 0);
+  }
+
   /** Records that nodes were heard of by this controller just now. */
   async heard(ids: readonly string[]): Promise<void> {
     if (ids.length === 0) return;

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -48,6 +48,16 @@ test('two processes on one directory: the second doesn\'t start; after kill -9 o
   const third = await start(t, directory, 'node1', controller.url);
   await third.ready;
   t.is(await health(third.url), 200);
+});
+
+(process.getuid?.() === 0 ? test : test.skip)('a node whose disk is full when it starts says so in one line', async (t) => {
+  const directory = temporaryDirectory(t);
+  t.is(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', directory]).status, 0);
+  t.teardown(() => spawnSync('umount', [directory]));
+  t.throws(() => writeFileSync(join(directory, 'filling'), Buffer.alloc(1024 * 1024)), { code: 'ENOSPC' });
+  const node = await start(t, directory, 'node1', 'http://127.0.0.1:1');
+  t.deepEqual(await node.ended, { code: 1, signal: null });
+  t.regex(node.errors(), /^the data directory can not be used: ENOSPC[^\n]*\n$/);
 });
 
 for (const reachable of [true, false]) {

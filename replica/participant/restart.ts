@@ -33,7 +33,8 @@ export async function restart(context: ReplicaContext, stopping: () => boolean):
   const { config, boot, clock, controllers, disk, journal, replicas, log } = context;
   const startedAt = clock.elapsed();
   const records = await journal.read();
-  await persist('handshake', () => controllers.handshake({ node: config.node, url: config.url, boot, directory: { node: config.node } }));
+  const shakeHands = () => controllers.handshake({ node: config.node, url: config.url, boot, directory: { node: config.node } });
+  await persist('handshake', shakeHands);
   const { inDoubt, failed, kept } = await recover(disk, records, async (promise) => {
     const settled = await persist('settle', () => controllers.settle({
       node: config.node, repository: promise.repository, batch: promise.batch, transactions: promise.transactions,
@@ -54,7 +55,13 @@ export async function restart(context: ReplicaContext, stopping: () => boolean):
       log.error({ repository, err: error }, 'a replica can not be opened');
     }
   }
-  await persist('report', () => controllers.report({ node: config.node, boot, replicas: positions }));
+  const report = () => controllers.report({ node: config.node, boot, replicas: positions });
+  // Refused when a handshake of an earlier process of this node has come in after ours: so it is given again.
+  let reports = 0;
+  await persist('report', async () => {
+    if (reports++ > 0) await shakeHands();
+    await report();
+  });
   context.ready = true;
   context.metrics.ready.set(1);
   log.info({ replicas: positions.length, inDoubt, tookMs: Math.round(clock.elapsed() - startedAt) }, 'the node is ready');

@@ -43,6 +43,8 @@ test('accept-data-loss: refused while the newest state can be had, planned, done
   t.like(done, { repository: 'lost', source: 'node2', acceptedBy: 'ann', reason: 'node1 and node3 burnt', dryRun: false, lost: { generations: 2 }, before: { generation: 3 }, after: { generation: 4 } });
   const { items } = await (await fetch(`${cluster.url}/api/v1/data-losses`)).json() as any;
   t.like(items, { length: 1, 0: { id: done.id, repository: 'lost', acceptedBy: 'ann', lost: { generations: 2 } } });
+  t.deepEqual(await document(t, 0, 'data-losses'), { items, next: null });
+  t.regex((await trivet('data-losses')).stdout, /^\S+ +lost .* node2 +2 +ann +node1 and node3 burnt$/m);
   t.is(await repository.remoteTip(), survivor);
 
   // The burnt nodes turn out to have survived: what they have is behind, and made equal.

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import anyTest from 'ava';
 import { Cluster, freePorts, isRunning, until, PATIENCE_MS } from '../cluster.ts';
-import { PushedRepository, untilHealthy } from './pushed-repository.ts';
+import { PushedRepository, untilHealthy, untilReplica } from './pushed-repository.ts';
 
 const test = anyTest.serial;
 
@@ -93,5 +93,23 @@ test('five replicas survive two dead nodes, refuse pushes with three dead, and b
   t.is(await repository.remoteTip(), repository.acknowledged.at(-1));
   await Promise.all(['node3', 'node4', 'node5'].map((node) => cluster.startPart(node)));
   t.is((await repository.pushAgain()).code, 0);
+  await repository.expectSettledAt();
+});
+
+test('a report of a process that another one has come after changes nothing', async (t) => {
+  const cluster = await Cluster.start();
+  t.teardown(() => cluster.stop());
+  const repository = await PushedRepository.create(cluster, 'reported');
+  const findings = async () => (await (await fetch(`${cluster.url}/api/v1/findings`)).json() as { items: { node: string; kind: string }[] }).items;
+  const headers = { authorization: `Bearer ${await cluster.token()}`, 'content-type': 'application/json' };
+  const report = (boot: string) => fetch(`${cluster.url}/internal/report`, { method: 'POST', headers, body: JSON.stringify({ node: 'node1', boot, replicas: [] }) });
+  const { boot } = await (await fetch(`${cluster.partUrl('node1')}/status`, { headers })).json() as { boot: string };
+  const old = await report('0'.repeat(32));
+  t.is(old.status, 409);
+  t.like(await old.json(), { code: 'node_restarted' });
+  t.deepEqual(await findings(), []);
+  t.is((await report(boot)).status, 200);
+  t.like(await findings(), { length: 1, 0: { node: 'node1', kind: 'missing' } }, 'control: a report of the one that runs is believed');
+  await untilReplica(cluster, 'reported', 'node1', ['current']);
   await repository.expectSettledAt();
 });

@@ -76,7 +76,7 @@ export class ControllerLife {
     this.#jobs = new RepairJobs(this.database);
     const findings = new Findings(this.database);
     const found = (_repository: string, node: string, kind: string, detail: string) => simulation.trace?.(this.#name, `finds ${node} to be ${kind}: ${detail}`);
-    this.#admission = new guards.Admission(this.replicas, findings, found);
+    this.#admission = new guards.Admission(this.replicas, findings, this.#nodeRows, found);
     const directory = { list: async () => (await sql.all('SELECT id, url, state FROM nodes')) as unknown as { id: string; url: string; state: string }[] };
     this.registry = new NodeRegistry(directory, (name) => new SimNodeClient(simulation, simulation.node(name), this.process).asNodeClient(), {
       healthChanged: (node: KnownNode) => simulation.trace?.(this.#name, `takes ${node.id} for ${node.healthy ? 'healthy' : `unhealthy (${node.trouble})`}`),
@@ -163,8 +163,8 @@ export class ControllerLife {
     return {};
   }
 
-  async report(message: { node: string; replicas: { repository: string; generation: number; digest: string }[] }): Promise<object> {
-    await this.#admission.compare(message.node, message.replicas);
+  async report(message: { node: string; boot: string; replicas: { repository: string; generation: number; digest: string }[] }): Promise<object> {
+    await this.#admission.compare(message.node, message.boot, message.replicas);
     await this.registry.refresh();
     this.registry.trust(message.node);
     await this.#jobs.wake({ node: message.node });

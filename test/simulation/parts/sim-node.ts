@@ -182,7 +182,7 @@ export class NodeLife {
 interface ControllerService {
   process: SimProcess;
   handshake(message: { node: string; url: string; boot: string }): Promise<object>;
-  report(message: { node: string; replicas: { repository: string; generation: number; digest: string }[] }): Promise<object>;
+  report(message: { node: string; boot: string; replicas: { repository: string; generation: number; digest: string }[] }): Promise<object>;
   settle(message: { node: string; repository: string; batch: string; transactions: string[] }): Promise<SettleAnswer>;
 }
 
