@@ -100,7 +100,7 @@ export class RepairJobs {
         const count = await this.#db.sql.run(
           `UPDATE repair_jobs SET state = 'running', attempt = attempt + 1, fence = fence + 1, holder = ?, lease_until = ?,
              started_at = COALESCE(started_at, ?)
-           WHERE id = ? AND fence = ? AND state = ? AND ${DUE.replaceAll('j.', '')}`,
+           WHERE id = ? AND fence = ? AND state = ? AND ${DUE_ITSELF}`,
           [input.holder, leaseUntil, now, job.id, job.fence, job.state, now, far, now, far],
         );
         if (count === 1) {
@@ -274,6 +274,7 @@ const HELD = "id = ? AND fence = ? AND holder = ? AND state = 'running'";
 const FARTHEST_MS = 600_000;
 const DUE = `((j.state = 'waiting' AND (j.attempt = 0 OR j.next_attempt_at <= ? OR j.next_attempt_at > ?))
   OR (j.state = 'running' AND (j.lease_until <= ? OR j.lease_until > ?)))`;
+const DUE_ITSELF = DUE.replaceAll('j.', '');
 
 const COLUMNS: readonly [keyof JobProgress, string][] = [
   ['source', 'source'], ['way', 'way'], ['round', 'round'], ['objects', 'objects'], ['totalObjects', 'total_objects'],

@@ -69,13 +69,13 @@ export class Repositories {
 
   /** The repository of this name, which is compared byte by byte. One indexed statement: every request asks this. */
   async route(name: string): Promise<Route | undefined> {
-    const route = await this.#one(`${ROUTE} WHERE p.name = ?`, name);
+    const route = await this.#one(ROUTE_BY_NAME, name);
     // MySQL takes no notice of spaces at the end.
     return route?.repository.name === name ? route : undefined;
   }
 
   async routeById(id: string): Promise<Route | undefined> {
-    return this.#one(`${ROUTE} WHERE p.id = ?`, id);
+    return this.#one(ROUTE_BY_ID, id);
   }
 
   /**
@@ -117,6 +117,9 @@ const ROUTE = `SELECT p.id, p.name, p.object_format, p.default_branch, p.replica
   FROM repositories p
   LEFT JOIN replicas r ON r.repository_id = p.id
   LEFT JOIN nodes n ON n.id = r.node_id`;
+
+const ROUTE_BY_NAME = `${ROUTE} WHERE p.name = ?`;
+const ROUTE_BY_ID = `${ROUTE} WHERE p.id = ?`;
 
 /** Rows, one for each replica, as routes in the order in which their repositories first appear. */
 function toRoutes(rows: readonly Row[]): Route[] {

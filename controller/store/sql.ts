@@ -35,7 +35,7 @@ export class CommitUnanswered extends Error {
 
 /** `?, ?, ?` for as many values. */
 export function placeholders(count: number): string {
-  return Array.from({ length: count }, () => '?').join(', ');
+  return count === 0 ? '' : `?${', ?'.repeat(count - 1)}`;
 }
 
 /** A condition and the values of its `?`; undefined where there is nothing to ask for. */

@@ -10,12 +10,20 @@ interface Prepared {
   table: string | undefined;
   /** Whether it can only find open repair jobs. */
   openJobs: boolean;
-  /** What it found, by the values it was given, as long as nobody has written to the tables it reads. */
+  /** The tables it reads. */
+  reads: readonly Table[];
+  /** What it found, by the values it was given, while `writes` is how often anybody has written to the tables it reads. */
   answers: Map<string, Row[]>;
+  writes: number;
+}
+
+interface Table {
+  /** How often anybody has written to it. */
+  writes: number;
 }
 
 /** Opening a database and migrating it takes as long as a run; so a thread keeps one, and empties it for each run. */
-let kept: { database: DatabaseSync; prepared: Map<string, Prepared>; tables: string[]; written: Set<string>; readers: Map<string, Prepared[]>; inUse: boolean } | undefined;
+let kept: { database: DatabaseSync; prepared: Map<string, Prepared>; tables: string[]; written: Set<string>; byName: Map<string, Table>; inUse: boolean } | undefined;
 
 /**
  * The database server: the real schema in an SQLite database in memory. SQL transactions run one at a time, so whoever
@@ -71,13 +79,21 @@ export class SimStore {
 
   /** Between two writes the same question has the same answer, and most questions are asked again and again. */
   all(sql: string, values: readonly Argument[]): Row[] {
-    const { statement, openJobs, answers } = this.#prepare(sql);
-    const key = values.length === 0 ? '' : values.map(toSql).join('\n');
+    const prepared = this.#prepare(sql);
+    const { statement, openJobs, answers, reads } = prepared;
+    let writes = 0;
+    for (const table of reads) writes += table.writes;
+    if (writes !== prepared.writes) {
+      answers.clear();
+      prepared.writes = writes;
+    }
+    const given = values.map(toSql);
+    const key = given.length === 1 ? String(given[0]) : given.join('\n');
     let rows = answers.get(key);
     if (rows === undefined) {
       // Due jobs are looked for all the time, by a statement that takes longer than most, and hardly ever is there one.
       if (openJobs && this.all(ANY_OPEN_JOB, []).length === 0) return [];
-      rows = this.#attempt(() => statement.all(...values.map(toSql)) as Row[]);
+      rows = this.#attempt(() => statement.all(...given) as Row[]);
       answers.set(key, rows);
     }
     return rows;
@@ -119,7 +135,7 @@ export class SimStore {
   }
 
   #forget(table: string): void {
-    for (const { answers } of kept!.readers.get(table) ?? []) answers.clear();
+    tableNamed(table).writes += 1;
   }
 
   #leaver(): () => void {
@@ -140,12 +156,8 @@ export class SimStore {
       prepared = {
         statement: this.#database.prepare(sql), table, matters: table === 'repositories' || table === 'replicas' || table === 'transactions',
         openJobs: sql.includes('FROM repair_jobs j') && sql.includes('WHERE j.open = 1 AND'),
-        answers: new Map(),
+        reads: [...sql.matchAll(/(?:FROM|JOIN)\s+(\w+)/g)].map(([, name]) => tableNamed(name!)), answers: new Map(), writes: 0,
       };
-      for (const [, read] of sql.matchAll(/(?:FROM|JOIN)\s+(\w+)/g)) {
-        const readers = kept!.readers.get(read!) ?? [];
-        kept!.readers.set(read!, [...readers, prepared]);
-      }
       this.#prepared.set(sql, prepared);
     }
     return prepared;
@@ -165,10 +177,17 @@ const ANY_OPEN_JOB = 'SELECT 1 FROM repair_jobs WHERE open = 1 LIMIT 1';
 
 function open(): NonNullable<typeof kept> {
   const database = new DatabaseSync(':memory:');
+  database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; PRAGMA automatic_index = OFF');
   for (const { sql } of knownMigrations('sqlite')) for (const statement of statementsOf(sql)) database.exec(statement);
   // Children first, because of the foreign keys.
   const tables = ['repair_jobs', 'replicas', 'nodes', 'repositories', 'transactions', 'events', 'findings', 'data_losses'];
-  return { database, prepared: new Map(), tables, written: new Set(), readers: new Map(), inUse: false };
+  return { database, prepared: new Map(), tables, written: new Set(), byName: new Map(), inUse: false };
+}
+
+function tableNamed(name: string): Table {
+  let table = kept!.byName.get(name);
+  if (table === undefined) kept!.byName.set(name, table = { writes: 0 });
+  return table;
 }
 
 function toSql(value: Argument): string | number | null {
