@@ -1,6 +1,7 @@
 import test from 'ava';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { NodeStatus } from '@trivet/proto/messages.ts';
+import type { NodeState } from '../store/rows.ts';
 import type { NodeClient } from './node-client.ts';
 import { NodeRegistry, type KnownNode } from './node-registry.ts';
 
@@ -72,10 +73,10 @@ test('a node that finished its handshake is used at once, without waiting for a 
   t.truthy(registry.usable('a'));
 });
 
-test('a cordoned node is not used however healthy it is, until it is uncordoned', async (t) => {
+test('a removed node is not used however healthy it is, until it is taken back', async (t) => {
   const { registry, listed } = await registryOf(['a']);
   await registry.poll();
-  listed[0]!.state = 'cordoned';
+  listed[0]!.state = 'removed';
   await registry.refresh();
   t.is(registry.usable('a'), undefined);
   t.true(registry.get('a')?.healthy);
@@ -118,7 +119,7 @@ test('latency follows what reads take, and errors rise with failures and fall wi
 });
 
 async function registryOf(ids: readonly string[]) {
-  const listed = ids.map((id) => ({ id, url: `http://${id}`, state: 'active' }));
+  const listed = ids.map((id) => ({ id, url: `http://${id}`, state: 'active' as NodeState }));
   const heartbeats = new Map<string, (node: string) => Promise<NodeStatus>>();
   const changes: string[] = [];
   const makeClient = (node: string, url: string) => (

@@ -1,5 +1,6 @@
 import type { NodeStatus } from '@trivet/proto/messages.ts';
 import { asTrivetError } from '@trivet/proto/errors.ts';
+import type { NodeState } from '../store/rows.ts';
 import type { NodeClient } from './node-client.ts';
 
 /** How much of an older average survives one new measurement. */
@@ -9,8 +10,8 @@ const AVERAGE_WEIGHT = 0.8;
 export interface KnownNode {
   readonly id: string;
   readonly client: NodeClient;
-  /** Whether an operator or the store has cordoned it. */
-  cordoned: boolean;
+  /** What an operator wants of it. */
+  state: NodeState;
   /** Whether the last thing heard of it was good: it answers, and its restart handshake is over. */
   healthy: boolean;
   /** Why it isn't healthy: an error code. */
@@ -32,7 +33,7 @@ export interface KnownNode {
 
 /** The SQL side of the registry: which nodes there are. */
 export interface NodeDirectory {
-  list(): Promise<{ id: string; url: string; state: string }[]>;
+  list(): Promise<{ id: string; url: string; state: NodeState }[]>;
 }
 
 /** Told when a node's health changes. */
@@ -65,10 +66,10 @@ export class NodeRegistry {
     return this.#nodes.get(id);
   }
 
-  /** A node that can take part in pushes and answer reads; undefined when it is unknown, cordoned or unhealthy. */
+  /** A node that can take part in pushes and answer reads; undefined when it is unknown, removed or unhealthy. */
   usable(id: string): KnownNode | undefined {
     const node = this.#nodes.get(id);
-    return node !== undefined && node.healthy && !node.cordoned ? node : undefined;
+    return node !== undefined && node.healthy && node.state !== 'removed' ? node : undefined;
   }
 
   /** The ids of the nodes that can be used, and of those that can't. */
@@ -88,8 +89,8 @@ export class NodeRegistry {
     const listed = await this.#directory.list();
     for (const { id, url, state } of listed) {
       const known = this.#nodes.get(id);
-      if (known === undefined || known.client.url !== url) this.#add(id, url);
-      this.#nodes.get(id)!.cordoned = state !== 'active';
+      if (known === undefined || known.client.url !== url) this.#add(id, url, state);
+      this.#nodes.get(id)!.state = state;
     }
     const ids = new Set(listed.map((node) => node.id));
     for (const id of this.#nodes.keys()) if (!ids.has(id)) this.#nodes.delete(id);
@@ -148,9 +149,9 @@ export class NodeRegistry {
     }
   }
 
-  #add(id: string, url: string): void {
+  #add(id: string, url: string, state: NodeState): void {
     this.#nodes.set(id, {
-      id, client: this.#makeClient(id, url), cordoned: false, healthy: false, trouble: 'node_starting', healthChangedAt: new Date(),
+      id, client: this.#makeClient(id, url), state, healthy: false, trouble: 'node_starting', healthChangedAt: new Date(),
       status: undefined, inFlight: 0, heartbeatMs: 1, latencyMs: undefined, errorRate: 0, measuredAt: undefined,
     });
   }

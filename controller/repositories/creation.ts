@@ -73,7 +73,7 @@ export class Creation {
   /** The nodes with the most free disk; those that can't be used at the moment only where there is no choice. */
   #choose(count: number): KnownNode[] {
     const free = (node: KnownNode) => (node.status === undefined ? 0 : node.status.diskFreeBytes / Math.max(node.status.diskTotalBytes, 1));
-    const candidates = this.#nodes.all.filter((node) => !node.cordoned);
+    const candidates = this.#nodes.all.filter((node) => node.state === 'active');
     if (candidates.length < count) throw new TrivetError('not_enough_nodes', { needed: count, nodes: candidates.length });
     const rank = new Map(candidates.map((node) => [node, Math.round(free(node) * 20) + Math.random()]));
     return candidates

@@ -48,7 +48,7 @@ async function scene(ids: readonly string[]) {
       return { status: 200, headers: {}, body };
     },
   }) as unknown as NodeClient;
-  const nodes = new NodeRegistry({ list: async () => ids.map((id) => ({ id, url: `http://${id}`, state: 'active' })) }, client, { healthChanged() {} });
+  const nodes = new NodeRegistry({ list: async () => ids.map((id) => ({ id, url: `http://${id}`, state: 'active' as const })) }, client, { healthChanged() {} });
   await nodes.refresh();
   await nodes.poll();
   const reader = new Reader(nodes, NO_SILENCE, { asked() {} }, clock, 1000);

@@ -117,7 +117,7 @@ sqliteTest('a statement waits while another process writes, for the deadline at 
   const other = await store.open({ deadlineMs: 200 });
   await writer.sql.transaction(async () => {
     await t.throwsAsync(new Decisions(other, 'c1').commit(step(repository, 0)), { code: 'store_unavailable' });
-    await t.throwsAsync(new Nodes(other).setState('n1', 'cordoned'), { code: 'store_unavailable' });
+    await t.throwsAsync(new Nodes(other).setState('n1', 'quiesced'), { code: 'store_unavailable' });
     await t.notThrowsAsync(new Repositories(other).routeById(repository.id), 'reads go on');
   });
   t.is(await new Decisions(other, 'c1').commit(step(repository, 0)), 'committed');

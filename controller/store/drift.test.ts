@@ -29,7 +29,7 @@ sqliteTest('the migrated database is what the models mean', async (t, store) => 
 test('a column that only the models have is drift', (t) => {
   const drifted = SCHEMA.replace('  kind ', '  extra Int\n  kind ');
   t.notDeepEqual(readModels(drifted), readModels(SCHEMA));
-  t.is(readModels(SCHEMA).length, 8);
+  t.is(readModels(SCHEMA).length, 14);
 });
 
 interface Description {
@@ -58,13 +58,13 @@ function foreignKey(key: { columns: string[]; table: string; references: string[
 }
 
 function mysqlType({ type, nativeType }: ColumnModel): string {
-  const byType: Record<string, string> = { Int: 'int', BigInt: 'bigint', Boolean: 'tinyint(1)' };
+  const byType: Record<string, string> = { Int: 'int', BigInt: 'bigint', Boolean: 'tinyint(1)', Float: 'double' };
   return nativeType?.toLowerCase() ?? byType[type] ?? `no type for ${type}`;
 }
 
 function sqliteType({ type }: ColumnModel): string {
   const byType: Record<string, string> = {
-    Int: 'INTEGER', BigInt: 'BIGINT', Boolean: 'BOOLEAN', String: 'TEXT', DateTime: 'DATETIME',
+    Int: 'INTEGER', BigInt: 'BIGINT', Boolean: 'BOOLEAN', String: 'TEXT', DateTime: 'DATETIME', Float: 'DOUBLE',
   };
   return byType[type] ?? `no type for ${type}`;
 }

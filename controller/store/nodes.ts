@@ -12,7 +12,7 @@ export class Nodes {
     this.#db = db;
   }
 
-  /** Records that a node is there, under this URL, since this boot. A new one is active; a cordoned one stays so. */
+  /** Records that a node is there, under this URL, since this boot. A new one is active; others stay what they were. */
   async register(node: { id: string; url: string; boot: string }): Promise<void> {
     const { id, url, boot } = node;
     const now = new Date();

@@ -93,10 +93,10 @@ storeTest('a node keeps its state when it registers again', async (t, store) => 
   const nodes = new Nodes(db);
   const boots = [newId(), newId()] as const;
   await nodes.register({ id: 'n1', url: 'http://one', boot: boots[0] });
-  await nodes.setState('n1', 'cordoned');
+  await nodes.setState('n1', 'quiesced');
   await nodes.register({ id: 'n1', url: 'http://two', boot: boots[1] });
   const [node] = await nodes.list();
-  t.like(node, { id: 'n1', url: 'http://two', boot: boots[1], state: 'cordoned' });
+  t.like(node, { id: 'n1', url: 'http://two', boot: boots[1], state: 'quiesced' });
   t.true(Math.abs(node!.seenAt.getTime() - Date.now()) < 60_000);
   await t.throwsAsync(nodes.setState('n2', 'active'), { code: 'not_found' });
 });

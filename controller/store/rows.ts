@@ -17,7 +17,12 @@ export type JobWay = 'verify' | 'fetch' | 'heal' | 'rebuild';
 export const FINDING_KINDS = ['outdated', 'diverged', 'corrupt', 'missing', 'unknown'] as const;
 export type FindingKind = typeof FINDING_KINDS[number];
 
-export type NodeState = 'active' | 'cordoned';
+/**
+ * What an operator wants of a node: to be used; to lose its replicas to others; not to be read from, for a restart; to be
+ * gone. Whether it is cordoned, as one that isn't well is, its health says.
+ */
+export const NODE_STATES = ['active', 'draining', 'quiesced', 'removed'] as const;
+export type NodeState = typeof NODE_STATES[number];
 export type Outcome = 'commit' | 'abort';
 
 export interface Repository {

@@ -260,7 +260,7 @@ export class Coordinator {
       if (replica.state !== 'current') return [[replica.node, replica.state]];
       const node = this.#nodes.get(replica.node);
       if (node === undefined) return [[replica.node, 'unknown']];
-      if (node.cordoned) return [[replica.node, 'cordoned']];
+      if (node.state === 'removed') return [[replica.node, 'removed']];
       if (node.healthy) return node.status?.writable === false ? [[replica.node, 'disk_failure']] : [];
       return [[replica.node, node.trouble ?? 'unhealthy']];
     }));

@@ -14,6 +14,7 @@ import type { Decisions, Settled } from '../../../controller/store/decisions.ts'
 import { Findings } from '../../../controller/store/findings.ts';
 import { RepairJobs } from '../../../controller/store/jobs.ts';
 import { Nodes } from '../../../controller/store/nodes.ts';
+import type { NodeState } from '../../../controller/store/rows.ts';
 import type { Replicas } from '../../../controller/store/replicas.ts';
 import { Repositories } from '../../../controller/store/repositories.ts';
 import { Verifications } from '../../../controller/store/verifications.ts';
@@ -77,7 +78,7 @@ export class ControllerLife {
     const findings = new Findings(this.database);
     const found = (_repository: string, node: string, kind: string, detail: string) => simulation.trace?.(this.#name, `finds ${node} to be ${kind}: ${detail}`);
     this.#admission = new guards.Admission(this.replicas, findings, this.#nodeRows, found);
-    const directory = { list: async () => (await sql.all('SELECT id, url, state FROM nodes')) as unknown as { id: string; url: string; state: string }[] };
+    const directory = { list: async () => (await sql.all('SELECT id, url, state FROM nodes')) as unknown as { id: string; url: string; state: NodeState }[] };
     this.registry = new NodeRegistry(directory, (name) => new SimNodeClient(simulation, simulation.node(name), this.process).asNodeClient(), {
       healthChanged: (node: KnownNode) => simulation.trace?.(this.#name, `takes ${node.id} for ${node.healthy ? 'healthy' : `unhealthy (${node.trouble})`}`),
     });

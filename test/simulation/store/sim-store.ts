@@ -180,7 +180,7 @@ function open(): NonNullable<typeof kept> {
   database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; PRAGMA automatic_index = OFF');
   for (const { sql } of knownMigrations('sqlite')) for (const statement of statementsOf(sql)) database.exec(statement);
   // Children first, because of the foreign keys.
-  const tables = ['repair_jobs', 'replicas', 'nodes', 'repositories', 'transactions', 'events', 'findings', 'data_losses'];
+  const tables = ['repair_jobs', 'replicas', 'nodes', 'repositories', 'transactions', 'events', 'findings', 'data_losses', 'removals', 'imports', 'maintenance_leases', 'clusters', 'controllers', 'duties'];
   return { database, prepared: new Map(), tables, written: new Set(), byName: new Map(), inUse: false };
 }
 
