@@ -36,8 +36,18 @@ export function registerVote(app: FastifyInstance, context: ReplicaContext): voi
     } catch (error) {
       end({ outcome: 'failed' });
       throw error;
+    } finally {
+      dropRest(request.body as Readable);
     }
   });
+}
+
+/**
+ * Lets the rest of a body flow away that was answered before its end, as a damaged pack is. Left where it is, it would stand
+ * in front of the next request on the same connection, which would wait in vain for its answer.
+ */
+function dropRest(body: Readable): void {
+  body.removeAllListeners('data').resume();
 }
 
 async function readHeader(reader: ByteReader): Promise<VoteHeader> {
