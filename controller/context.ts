@@ -4,6 +4,7 @@ import { systemClock } from '@trivet/proto/clock.ts';
 import { makeFailpoint } from '@trivet/proto/failpoint.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { ControllerConfig } from './config.ts';
+import { DutyRoster } from './duties.ts';
 import { Events } from './events.ts';
 import { makeMetrics, type ControllerMetrics } from './metrics.ts';
 import { makeNodeAgent, NodeClient } from './nodes/node-client.ts';
@@ -26,6 +27,7 @@ import { RepositoriesAtRisk } from './store/at-risk.ts';
 import { DataLosses } from './store/data-losses.ts';
 import { openDatabase, type Database } from './store/database.ts';
 import { Decisions } from './store/decisions.ts';
+import { Duties } from './store/duties.ts';
 import { Findings } from './store/findings.ts';
 import { RepairJobs } from './store/jobs.ts';
 import { Nodes } from './store/nodes.ts';
@@ -42,6 +44,8 @@ import { Turns } from './transaction/turns.ts';
 
 /** Of a hundred answers of healthy nodes hardly one comes so long after those of the quorum. */
 const LATE_MS = 50;
+/** What fits in the column `holder` of a duty. */
+const MAX_HOLDER = 100;
 
 /** All parts of a controller, wired. */
 export interface ControllerContext {
@@ -72,6 +76,7 @@ export interface ControllerContext {
   dataLoss: DataLoss;
   dataLosses: DataLosses;
   delivery: Delivery;
+  duties: DutyRoster;
   agent: Agent;
   turnLock: TurnLock;
   /** Set once the process was told to stop: it answers what runs and takes nothing new. */
@@ -139,6 +144,8 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     creation: new Creation(repositories, nodes),
     admission: new Admission(replicas, findings, nodeRows, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
+    // The boot's id tells two processes of one name apart.
+    duties: new DutyRoster(new Duties(database), `${config.controller.slice(0, MAX_HOLDER - boot.length - 1)}/${boot}`, systemClock),
     stopping: false,
   };
 }

@@ -1,4 +1,5 @@
 import type { ControllerContext } from './context.ts';
+import type { DutyName } from './duties.ts';
 import { setCondition, type ClusterCondition } from './metrics.ts';
 
 /** The longest that a timer of Node takes. */
@@ -16,10 +17,20 @@ const PRUNE_MS = 60_000;
 /** Rows removed by one pass at most. */
 const PRUNE_LIMIT = 1_000;
 
-/** The controller's background work. None overlaps itself; a store that doesn't answer is tried again at the next tick. */
+/**
+ * The controller's background work. None overlaps itself; a store that doesn't answer is tried again at the next tick.
+ *
+ * Each controller does for itself: heartbeats and what they tell others (each has its own view of the nodes), the claims
+ * of jobs and events (each is one row that one of them gets, so more controllers are more hands), and what it exports. One
+ * does for all, under a duty: what looks through tables or disks as a whole, where two would find the same; and
+ * verification, which leaves a node in peace between two questions as long as only one controller asks.
+ */
 export function startLoops(context: ControllerContext): { stop(): void } {
-  const { config, delivery, findings, jobs, listing, nodes, reconcile, verification } = context;
+  const { config, delivery, duties, findings, jobs, listing, nodes, reconcile, verification } = context;
   const { pauseMs, verifyIntervalMs } = config.verification;
+  const ifHeld = async (duty: DutyName, work: () => Promise<void>) => {
+    if (await duties.hold(duty)) await work();
+  };
   const timers = [
     every(config.heartbeatMs, async () => {
       // Nodes are asked even when SQL can't say which there are.
@@ -27,19 +38,19 @@ export function startLoops(context: ControllerContext): { stop(): void } {
       await nodes.poll();
       context.lifelines.keep(nodes.all);
     }),
-    every(config.heartbeatMs, () => listing.run(true)),
+    every(config.heartbeatMs, () => ifHeld('listing', () => listing.run(true))),
     every(HEARD_MS, () => context.nodeRows.heard(nodes.byUse.usable)),
     every(config.reconcileMs, async () => reconcile.poke()),
-    every(SWEEP_MS, () => reconcile.sweep()),
+    every(SWEEP_MS, () => ifHeld('sweep', () => reconcile.sweep())),
     every(DELIVERY_MS, async () => { await delivery.run(); }),
-    every(Math.min(pauseMs, VERIFICATION_MS), () => verification.tick()),
-    every(Math.min(verifyIntervalMs, MAX_TIMER_MS), () => listing.run()),
+    every(Math.min(pauseMs, VERIFICATION_MS), () => ifHeld('verification', () => verification.tick())),
+    every(Math.min(verifyIntervalMs, MAX_TIMER_MS), () => ifHeld('listing', () => listing.run())),
     every(CONDITION_MS, async () => setCondition(context.metrics, await conditionOf(context))),
-    every(PRUNE_MS, async () => {
+    every(PRUNE_MS, () => ifHeld('prune', async () => {
       const before = new Date(Date.now() - config.repair.retentionMs);
       await jobs.prune(before, PRUNE_LIMIT);
       await findings.prune(before, PRUNE_LIMIT);
-    }),
+    })),
   ];
   return { stop: () => timers.forEach((timer) => clearInterval(timer)) };
 }

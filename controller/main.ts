@@ -23,6 +23,7 @@ try {
     loops.stop();
     await app.close();
     await Promise.all([context.reconcile.stop(), context.verification.stop()]);
+    await context.duties.release().catch(() => {});
     context.turnLock.close();
     context.lifelines.close();
     await context.agent.destroy();
