@@ -89,9 +89,9 @@ const TIB = MIB * MIB;
 /** @throws ConfigurationError naming every fault at once */
 export function readControllerConfig(environment: Environment): ControllerConfig {
   const settings = new Settings(environment, 'TRIVET_');
-  const store = settings.text('TRIVET_STORE');
+  const store = settings.secret('TRIVET_STORE');
   if (store !== '' && !/^(file:.|mysql:\/\/.)/.test(store)) settings.fault('TRIVET_STORE', 'must begin with file: or mysql://');
-  const token = settings.text('TRIVET_TOKEN');
+  const token = settings.secret('TRIVET_TOKEN');
   if (token !== '' && token.length < 16) settings.fault('TRIVET_TOKEN', 'must have at least 16 characters');
   const failpoints = settings.optionalText('TRIVET_FAILPOINTS');
   if (failpoints !== undefined && environment['NODE_ENV'] !== 'test') settings.fault('TRIVET_FAILPOINTS', 'is for tests only (NODE_ENV=test)');

@@ -1,4 +1,7 @@
-import test from 'ava';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
 import { ConfigurationError, Settings, type Environment, type SettingFault } from './settings.ts';
 
 function faults(environment: Environment, read: (settings: Settings) => void): readonly SettingFault[] {
@@ -78,4 +81,32 @@ test('a setting with a slip of the pen is named together with what was meant', (
 test('a setting of another program in the same environment is no fault, nor is anything without the prefix', (t) => {
   const environment = { TRIVET_SOMETHING_ELSE: '1', PORT: '1', TRIVE_PORT: '1', PATH: '/bin' };
   t.deepEqual(faults(environment, (settings) => settings.integer('TRIVET_PORT', 5, bounds)), []);
+});
+
+/** A file of a directory that goes with the test. */
+function file(t: ExecutionContext, content: string): string {
+  const directory = mkdtempSync(join(tmpdir(), 'trivet-settings-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, 'secret'), content);
+  return join(directory, 'secret');
+}
+
+test('a secret comes from its key or from the file that the key names, without the line break at its end', (t) => {
+  for (const [content, secret] of [['s e c', 's e c'], ['s e c\n', 's e c'], ['s e c\r\n', 's e c'], ['a\n\n', 'a\n'], [' a ', ' a ']] as const) {
+    const settings = new Settings({ TRIVET_KEY_FILE: file(t, content) }, 'TRIVET_');
+    t.is(settings.secret('TRIVET_KEY'), secret);
+    t.notThrows(() => settings.finish());
+  }
+  t.is(new Settings({ TRIVET_KEY: 'text', TRIVET_KEY_FILE: '' }, 'TRIVET_').secret('TRIVET_KEY'), 'text');
+});
+
+test('a secret that is missing, given twice, empty or unreadable is a fault that does not show it', (t) => {
+  const read = (settings: Settings) => settings.secret('TRIVET_KEY');
+  const path = file(t, 'hidden');
+  const empty = file(t, '\n');
+  t.deepEqual(faults({}, read), [{ key: 'TRIVET_KEY', problem: 'is required' }]);
+  t.deepEqual(faults({ TRIVET_KEY: 'hidden', TRIVET_KEY_FILE: path }, read), [{ key: 'TRIVET_KEY_FILE', problem: 'and TRIVET_KEY are both set; only one may be' }]);
+  t.deepEqual(faults({ TRIVET_KEY_FILE: empty }, read), [{ key: 'TRIVET_KEY_FILE', problem: `names an empty file, ${empty}` }]);
+  t.regex(faults({ TRIVET_KEY_FILE: `${path}.gone` }, read)[0]!.problem, /^can not be read: ENOENT/);
+  t.regex(faults({ TRIVET_KEY_FILE: join(path, '..') }, read)[0]!.problem, /^can not be read: EISDIR/);
 });

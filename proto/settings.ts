@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /** Where settings come from: `process.env`, or a test's own object. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -41,6 +43,25 @@ export class Settings {
 
   optionalText(key: string): string | undefined {
     return this.#take(key);
+  }
+
+  /**
+   * A required text that nobody else should see. `<key>_FILE` may name a file that holds it, as containers and service
+   * managers hand out secrets; a line break at its end is not part of it. No fault ever shows the text.
+   */
+  secret(key: string): string {
+    const value = this.#take(key);
+    const path = this.#take(`${key}_FILE`);
+    if (path === undefined) return value ?? this.text(key);
+    if (value !== undefined) this.fault(`${key}_FILE`, `and ${key} are both set; only one may be`);
+    try {
+      const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+      if (text === '') this.fault(`${key}_FILE`, `names an empty file, ${path}`);
+      return text;
+    } catch (error) {
+      this.fault(`${key}_FILE`, `can not be read: ${(error as Error).message}`);
+      return '';
+    }
   }
 
   /** A whole number within bounds. `unit` is named in the complaint. */

@@ -46,7 +46,7 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
   const host = settings.text('TRIVET_HOST', '127.0.0.1');
   const node = settings.text('TRIVET_NODE', hostname());
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(node)) settings.fault('TRIVET_NODE', 'must be 1 to 63 letters, digits, ".", "_" or "-"');
-  const token = settings.text('TRIVET_TOKEN');
+  const token = settings.secret('TRIVET_TOKEN');
   if (token !== '' && token.length < 16) settings.fault('TRIVET_TOKEN', 'must have at least 16 characters');
   const failpoints = settings.optionalText('TRIVET_FAILPOINTS');
   if (failpoints !== undefined && environment['NODE_ENV'] !== 'test') settings.fault('TRIVET_FAILPOINTS', 'is for tests only (NODE_ENV=test)');
