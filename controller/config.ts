@@ -19,6 +19,10 @@ export interface ControllerConfig {
   reconcileMs: number;
   repair: RepairSettings;
   verification: VerificationSettings;
+  /** For how long a controller that was told to stop serves as ever, so that load balancers can take it out. */
+  stopDelayMs: number;
+  /** How long what runs by then gets to end before it is broken off. */
+  stopMs: number;
   failpoints: string | undefined;
 }
 
@@ -148,6 +152,8 @@ export function readControllerConfig(environment: Environment): ControllerConfig
       checkIntervalMs: longMs('TRIVET_CHECK_INTERVAL_MS', 7 * DAY_MS),
       pauseMs: ms('TRIVET_VERIFY_PAUSE_MS', 200),
     },
+    stopDelayMs: settings.integer('TRIVET_STOP_DELAY_MS', 5_000, { min: 0, max: 600_000, unit: 'milliseconds' }),
+    stopMs: ms('TRIVET_STOP_MS', 20_000),
     failpoints,
   };
   settings.finish();

@@ -134,7 +134,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   return {
     config, log, events, metrics, database, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
     nodes, coordinator, reconcile, verification, agent, turnLock,
-    lifelines: new Lifelines((node, signal) => node.client.lifeline(boot, signal)),
+    lifelines: new Lifelines((node, signal) => node.client.lifeline(boot, signal), (node) => nodes.ask(node.id)),
     transactions: new Transactions(decisions, repositories, nodes),
     repairs: new RepairRequests({ repositories, jobs, verification, onOpened: onDue }),
     listing: new Listing({ nodes, repositories, replicas, findings, onFound }),

@@ -17,6 +17,13 @@ const PRUNE_MS = 60_000;
 /** Rows removed by one pass at most. */
 const PRUNE_LIMIT = 1_000;
 
+export interface Loops {
+  /** Begins no more background work. Nodes are still watched, for pushes and reads that run. */
+  stopWork(): void;
+  /** Ends all of it. */
+  stop(): void;
+}
+
 /**
  * The controller's background work. None overlaps itself; a store that doesn't answer is tried again at the next tick.
  *
@@ -25,19 +32,19 @@ const PRUNE_LIMIT = 1_000;
  * does for all, under a duty: what looks through tables or disks as a whole, where two would find the same; and
  * verification, which leaves a node in peace between two questions as long as only one controller asks.
  */
-export function startLoops(context: ControllerContext): { stop(): void } {
+export function startLoops(context: ControllerContext): Loops {
   const { config, delivery, duties, findings, jobs, listing, nodes, reconcile, verification } = context;
   const { pauseMs, verifyIntervalMs } = config.verification;
   const ifHeld = async (duty: DutyName, work: () => Promise<void>) => {
     if (await duties.hold(duty)) await work();
   };
+  const watch = every(config.heartbeatMs, async () => {
+    // Nodes are asked even when SQL can't say which there are.
+    await nodes.refresh().catch(() => {});
+    await nodes.poll();
+    context.lifelines.keep(nodes.all);
+  });
   const timers = [
-    every(config.heartbeatMs, async () => {
-      // Nodes are asked even when SQL can't say which there are.
-      await nodes.refresh().catch(() => {});
-      await nodes.poll();
-      context.lifelines.keep(nodes.all);
-    }),
     every(config.heartbeatMs, () => ifHeld('listing', () => listing.run(true))),
     every(HEARD_MS, () => context.nodeRows.heard(nodes.byUse.usable)),
     every(config.reconcileMs, async () => reconcile.poke()),
@@ -52,7 +59,14 @@ export function startLoops(context: ControllerContext): { stop(): void } {
       await findings.prune(before, PRUNE_LIMIT);
     })),
   ];
-  return { stop: () => timers.forEach((timer) => clearInterval(timer)) };
+  const stopWork = () => timers.forEach((timer) => clearInterval(timer));
+  return {
+    stopWork,
+    stop: () => {
+      stopWork();
+      clearInterval(watch);
+    },
+  };
 }
 
 function every(periodMs: number, work: () => Promise<void>): NodeJS.Timeout {

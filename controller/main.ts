@@ -1,37 +1,27 @@
 import pino from 'pino';
 import { ConfigurationError } from '@trivet/proto/settings.ts';
 import { TrivetError } from '@trivet/proto/errors.ts';
+import { RequestsInFlight } from '@trivet/proto/requests-in-flight.ts';
+import { onStopSignals } from '@trivet/proto/stop-signals.ts';
 import { readControllerConfig } from './config.ts';
 import { makeContext } from './context.ts';
 import { startLoops } from './loops.ts';
 import { makeServer } from './http/server.ts';
-
-/** How long running pushes and clones get to end before a stopping controller breaks them off. */
-const STOP_DEADLINE_MS = 15_000;
+import { stopController } from './stop.ts';
 
 try {
   const config = readControllerConfig(process.env);
   const log = pino({ level: config.logLevel, base: { controller: config.controller } });
   const context = await makeContext(config, log);
   const app = makeServer(context);
-
   const loops = startLoops(context);
-  const stop = async () => {
-    if (context.stopping) return;
-    context.stopping = true;
-    setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref();
-    loops.stop();
-    await app.close();
-    await Promise.all([context.reconcile.stop(), context.verification.stop()]);
-    await context.duties.release().catch(() => {});
-    context.turnLock.close();
-    context.lifelines.close();
-    await context.agent.destroy();
-    await context.database.close();
-    process.exit(0);
-  };
-  process.on('SIGTERM', () => void stop());
-  process.on('SIGINT', () => void stop());
+  const requests = new RequestsInFlight(app.server);
+  onStopSignals({
+    log,
+    deadlineMs: config.stopDelayMs + config.stopMs,
+    running: () => ({ requests: requests.size, named: requests.named, pushes: context.coordinator.running, repairs: context.reconcile.running }),
+    stop: () => stopController(context, requests, loops),
+  });
 
   await context.nodes.refresh();
   await context.nodes.poll();

@@ -236,6 +236,8 @@ export const NodeStatus = Type.Object({
   boot: Id,
   /** Whether it serves: reads, repairs, and all else that needs no room on its disk. */
   ready: Type.Boolean(),
+  /** Whether it was told to stop, and finishes what it has begun. */
+  stopping: Type.Optional(Type.Boolean()),
   /** Whether it can take part in a push as well: its journal takes promises, and its disk has more than the reserve. */
   writable: Type.Boolean(),
   loadAverage: Type.Number(),

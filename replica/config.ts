@@ -32,6 +32,10 @@ export interface ReplicaConfig {
   journalBytes: number;
   /** Below this much free disk nothing new is voted on. */
   diskReserveBytes: number;
+  /** For how long a node that was told to stop serves as ever, for controllers that haven't heard of it yet. */
+  stopDelayMs: number;
+  /** How long what runs by then gets to end before it is broken off. */
+  stopMs: number;
   failpoints: string | undefined;
 }
 
@@ -75,6 +79,8 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
     voteExpiryMs: settings.integer('TRIVET_VOTE_EXPIRY_MS', 600_000, milliseconds),
     journalBytes: settings.integer('TRIVET_JOURNAL_BYTES', 16 * MIB, { min: KIB, max: TIB, unit: 'bytes' }),
     diskReserveBytes: settings.integer('TRIVET_DISK_RESERVE_BYTES', 64 * MIB, { min: 0, max: TIB, unit: 'bytes' }),
+    stopDelayMs: settings.integer('TRIVET_STOP_DELAY_MS', 1_000, { min: 0, max: 600_000, unit: 'milliseconds' }),
+    stopMs: settings.integer('TRIVET_STOP_MS', 20_000, milliseconds),
     failpoints,
   };
   settings.finish();

@@ -35,6 +35,8 @@ export interface ReplicaContext {
   boot: string;
   /** False until the restart handshake is over: before that nothing is served. */
   ready: boolean;
+  /** `leaving`: told to stop, and still serves. `left`: begins nothing any more, and finishes what runs. See stop.ts. */
+  stopping: false | 'leaving' | 'left';
   log: FastifyBaseLogger;
   metrics: ReplicaMetrics;
   failpoint: Failpoint;
@@ -99,7 +101,7 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
   });
   const verify = new Verify({ replicas, isRepaired: (id) => repair.isRunning(id), seenIndexes: (gitDir) => readers.seenIndexes(gitDir), onProblems: forgetObjects });
   return {
-    config, boot: newId(), ready: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, hasRoom, isWritable, readers, participant, inDoubt,
+    config, boot: newId(), ready: false, stopping: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, hasRoom, isWritable, readers, participant, inDoubt,
     lifelines, controllers, repair, verify, flush, uploadPacks, responses,
   };
 }

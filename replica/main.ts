@@ -2,7 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import pino from 'pino';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
+import { RequestsInFlight } from '@trivet/proto/requests-in-flight.ts';
 import { ConfigurationError } from '@trivet/proto/settings.ts';
+import { onStopSignals } from '@trivet/proto/stop-signals.ts';
 import { readReplicaConfig } from './config.ts';
 import { makeContext } from './context.ts';
 import { DirectoryInUse, lockDirectory } from './directory/lock.ts';
@@ -10,12 +12,10 @@ import { ownerOf, WrongDirectory, wrongDirectory } from './directory/owner.ts';
 import { makeServer } from './http/server.ts';
 import { announceWrongDirectory, restart } from './participant/restart.ts';
 import { startLoops } from './participant/loops.ts';
+import { stopNode, takingPart } from './stop.ts';
 
 /** What the operating system says of a disk that is full, read-only, failing, or not this user's. */
 const DISK_FAILURES = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', 'EPERM'];
-
-/** How long running requests get to end before a stopping node breaks them off. */
-const STOP_DEADLINE_MS = 10_000;
 
 try {
   const config = readReplicaConfig(process.env);
@@ -30,29 +30,22 @@ try {
   }
   const context = makeContext(config, log);
   const app = makeServer(context);
-  let stopping = false;
-  const stop = async () => {
-    if (stopping) return;
-    stopping = true;
-    context.ready = false;
-    const timer = setTimeout(() => process.exit(1), STOP_DEADLINE_MS);
-    loops.stop();
-    context.lifelines.close();
-    // These may take hours, and are gone on with or done again.
-    await Promise.all([context.repair.close(), context.verify.close()]);
-    await app.close();
-    await context.readers.closeAll();
-    await context.controllers.close();
-    await context.journal.close();
-    await lock.close();
-    clearTimeout(timer);
-    process.exit(0);
-  };
   const loops = startLoops(context);
-  process.on('SIGTERM', () => void stop());
-  process.on('SIGINT', () => void stop());
+  const requests = new RequestsInFlight(app.server);
+  onStopSignals({
+    log,
+    deadlineMs: config.stopDelayMs + config.stopMs,
+    running: () => ({ requests: requests.size, named: requests.named, ...takingPart(context) }),
+    stop: async () => {
+      await stopNode(context, requests, loops);
+      await lock.close();
+    },
+  });
   await app.listen({ host: config.host, port: config.port });
-  await restart(context, () => stopping);
+  await restart(context, () => context.stopping !== false).catch((error: unknown) => {
+    // It was told to stop while it started: whoever does that ends the process.
+    if (context.stopping === false) throw error;
+  });
 } catch (error) {
   if (isDiskFailure(error)) error.message = `the data directory can not be used: ${error.message}`;
   const isForOperators = isDiskFailure(error) || [ConfigurationError, DirectoryInUse, WrongDirectory, TrivetError].some((kind) => error instanceof kind);

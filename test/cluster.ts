@@ -59,7 +59,7 @@ export class Cluster {
     const failpoints = join(directory, 'failpoints');
     for (const part of ['controller', ...nodeNames(nodes)]) await mkdir(join(failpoints, part), { recursive: true });
     const environment = {
-      ...process.env, NODE_ENV: 'test', TRIVET_FAILPOINTS: failpoints, TRIVET_PROMISE_DEADLINE_MS: '1000', ...options.environment,
+      ...process.env, NODE_ENV: 'test', TRIVET_FAILPOINTS: failpoints, TRIVET_PROMISE_DEADLINE_MS: '1000', TRIVET_STOP_DELAY_MS: '0', ...options.environment,
     };
     const args = ['controller/cli/start.ts', '--port', String(port), '--data', join(directory, 'data'), '--nodes', String(nodes), '--store', options.store ?? 'sqlite'];
     const launcher = spawn(process.execPath, options.restart === true ? args : [...args, '--no-restart'], { cwd: ROOT, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -101,6 +101,12 @@ export class NodeRegistry {
     await Promise.all(this.all.map((node) => this.#ask(node)));
   }
 
+  /** Asks one node for its heartbeat: something suggests that there is news. */
+  async ask(id: string): Promise<void> {
+    const node = this.#nodes.get(id);
+    if (node !== undefined) await this.#ask(node);
+  }
+
   /** A node has just finished its restart handshake. */
   trust(id: string): void {
     const node = this.#nodes.get(id);
@@ -143,7 +149,7 @@ export class NodeRegistry {
       const status = await node.client.status();
       node.status = status;
       node.heartbeatMs = average(node.heartbeatMs, performance.now() - askedAt);
-      this.#setHealth(node, status.ready && status.node === node.id, status.node === node.id ? 'node_starting' : 'internal');
+      this.#setHealth(node, status.ready && status.node === node.id, status.node !== node.id ? 'internal' : status.stopping === true ? 'shutting_down' : 'node_starting');
     } catch (error) {
       this.#setHealth(node, false, asTrivetError(error).code);
     }

@@ -1,6 +1,6 @@
 import PQueue from 'p-queue';
 import type { Clock } from '@trivet/proto/clock.ts';
-import { asTrivetError } from '@trivet/proto/errors.ts';
+import { asTrivetError, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import type { RepairProgress } from '@trivet/proto/messages.ts';
 import type { JobProgress, RepairJobs } from '../store/jobs.ts';
 import type { RepairJob } from '../store/rows.ts';
@@ -34,8 +34,8 @@ const REPORTS_PER_LEASE = 15;
 /** Pause before a job is tried again: doubles with each attempt. */
 const RETRY_MS = 500;
 const MAX_RETRY_MS = 60_000;
-/** What passes by itself and says nothing about the repair: a node that has just started, a promise about to end. */
-const PASSING = new Set(['node_starting', 'replica_busy']);
+/** What passes by itself and says nothing about the repair: who starts or stops, a promise about to end. */
+const PASSING = new Set<ErrorCode>(['node_starting', 'shutting_down', 'replica_busy']);
 const PASSING_RETRY_MS = 200;
 /** Jobs opened by one sweep at most. */
 const SWEEP_LIMIT = 1_000;
@@ -55,7 +55,7 @@ export class Reconcile {
   readonly #stop = new AbortController();
   /** Repairs of this controller that run, for each node. */
   readonly #running = new Map<string, number>();
-  #looking = false;
+  #looking: Promise<void> | undefined;
   #again = false;
 
   constructor(input: {
@@ -72,14 +72,13 @@ export class Reconcile {
 
   /** Looks for due jobs now. Called by a timer, and whenever something suggests that there are some. */
   poke(): void {
-    if (this.#looking) {
+    if (this.#looking !== undefined) {
       this.#again = true;
       return;
     }
-    this.#looking = true;
     // A store that doesn't answer is told by the requests that need it; here the next tick tries again.
-    void this.#claim().catch(() => {}).finally(() => {
-      this.#looking = false;
+    this.#looking = this.#claim().catch(() => {}).finally(() => {
+      this.#looking = undefined;
       if (this.#again) {
         this.#again = false;
         this.poke();
@@ -93,9 +92,16 @@ export class Reconcile {
     this.poke();
   }
 
-  /** Ends what runs; jobs go back into the line. */
+  /** Repairs that run. */
+  get running(): number {
+    return this.#queue.pending;
+  }
+
+  /** Ends what runs; jobs go back into the line, due at once for other controllers. */
   async stop(): Promise<void> {
-    this.#stop.abort();
+    this.#stop.abort(new TrivetError('shutting_down'));
+    // A claim under way may still bring a job.
+    await this.#looking;
     await this.#queue.onIdle();
   }
 
@@ -119,7 +125,7 @@ export class Reconcile {
   async #run(job: RepairJob): Promise<void> {
     const startedAt = this.#clock.elapsed();
     const cancel = new AbortController();
-    const stop = () => cancel.abort();
+    const stop = () => cancel.abort(this.#stop.signal.reason);
     this.#stop.signal.addEventListener('abort', stop);
     if (this.#stop.signal.aborted) stop();
     let cancelReports = () => {};
@@ -136,9 +142,10 @@ export class Reconcile {
       // Whoever waited for a source, or for its turn to try again, has one more now.
       await this.#jobs.wake({ repository: job.repository }).catch(() => {});
     } catch (error) {
-      const { code, fields } = asTrivetError(error);
+      const handedOver = this.#stop.signal.aborted;
+      const { code, fields } = asTrivetError(handedOver ? this.#stop.signal.reason : error);
       const counts = !PASSING.has(code);
-      const pauseMs = counts ? Math.min(RETRY_MS * 2 ** Math.min(job.attempt - 1, 20), MAX_RETRY_MS) : PASSING_RETRY_MS;
+      const pauseMs = counts ? Math.min(RETRY_MS * 2 ** Math.min(job.attempt - 1, 20), MAX_RETRY_MS) : handedOver ? 0 : PASSING_RETRY_MS;
       await this.#jobs.fail(job, describe(code, fields), pauseMs, counts).catch(() => {});
       this.#events.repairFailed(job, code, fields);
     } finally {

@@ -106,7 +106,7 @@ export class Verification {
     await this.#verifyNow(name, true, (replica) => replica.node === node);
   }
 
-  /** Ends what runs. */
+  /** Ends what runs, which is due again at once. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await Promise.all(this.#busy.values());
@@ -130,7 +130,7 @@ export class Verification {
       const replica = await this.#replica(due);
       if (replica?.state === 'current') await this.#verify(due, replica);
     } catch {
-      await this.#verifications.again(due, RETRY_MS);
+      await this.#verifications.again(due, this.#stop.signal.aborted ? 0 : RETRY_MS);
     }
     await this.#clock.sleep(this.#options.pauseMs, this.#stop.signal);
   }

@@ -98,7 +98,7 @@ export class Reader {
         // The client's own mistake would be the same everywhere.
         if (fault.status >= 400 && fault.status < 500 && !fault.retry && fault.code !== 'replica_missing') throw fault;
         const late = fault.code === 'phase_timeout' && !attempt.signal.aborted;
-        if (fault.code === 'node_unreachable' || late) this.#nodes.suspect(id, fault.code);
+        if (fault.code === 'node_unreachable' || fault.code === 'shutting_down' || late) this.#nodes.suspect(id, fault.code);
         else if (fault.status >= 500) this.#nodes.failed(node);
         tried[id] = fault.code;
       }

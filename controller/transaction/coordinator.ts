@@ -66,6 +66,11 @@ export class Coordinator {
     this.#pushes = new PQueue({ concurrency: input.limits.maxConcurrentPushes });
   }
 
+  /** Pushes that aren't at their end yet, with or without a client. */
+  get running(): number {
+    return this.#pushes.pending + this.#pushes.size;
+  }
+
   /** Pushes in the vote phase. */
   get voting(): number {
     return this.#pushes.pending;
@@ -161,7 +166,7 @@ export class Coordinator {
       for (const [node, code] of Object.entries(round.lost)) {
         // A silent node is left out already, more gently: it may be heard again before its next heartbeat.
         const late = code === 'phase_timeout' && !this.#ports.silence.has(node);
-        if (code === 'node_unreachable' || late) this.#nodes.suspect(node, code);
+        if (code === 'node_unreachable' || code === 'shutting_down' || late) this.#nodes.suspect(node, code);
         this.#events.voteLost(repository.id, transaction, node, code);
       }
       for (const node of round.differing) this.#events.voteLost(repository.id, transaction, node, 'differs');

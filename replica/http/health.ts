@@ -11,18 +11,20 @@ export function registerHealth(app: FastifyInstance, context: ReplicaContext): v
   app.get('/healthz', open, async () => ({ status: 'ok' }));
   app.get('/readyz', open, async (_request, reply) => {
     const serving = context.isWritable() ? 'ok' : 'read only';
-    await reply.code(context.ready ? 200 : 503).send({ status: context.ready ? serving : 'starting' });
+    const serves = context.ready && context.stopping === false;
+    await reply.code(serves ? 200 : 503).send({ status: serves ? serving : context.stopping === false ? 'starting' : 'stopping' });
   });
   app.get('/metrics', open, async (_request, reply) => {
     await reply.type(context.metrics.registry.contentType).send(await context.metrics.registry.metrics());
   });
-  app.get('/status', { config: { early: true } }, async (): Promise<NodeStatus> => {
+  app.get('/status', { config: { early: true, during: 'always' } }, async (): Promise<NodeStatus> => {
     const disk = await statfs(context.config.directory);
     const opened = [...context.replicas.opened];
     return {
       node: context.config.node,
       boot: context.boot,
-      ready: context.ready,
+      ready: context.ready && context.stopping === false,
+      stopping: context.stopping !== false,
       writable: context.isWritable(),
       loadAverage: loadavg()[0]!,
       diskFreeBytes: disk.bavail * disk.bsize,

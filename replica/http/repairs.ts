@@ -15,7 +15,7 @@ export function registerRepairs(plain: FastifyInstance, context: ReplicaContext)
   const app = plain.withTypeProvider<TypeBoxTypeProvider>();
   const { repair, verify, metrics } = context;
 
-  app.post('/repositories/:repository/repair', { schema: { params: RepositoryParams, body: RepairRequest } },
+  app.post('/repositories/:repository/repair', { config: { during: 'life' }, schema: { params: RepositoryParams, body: RepairRequest } },
     async (request, reply): Promise<RepairAnswer> => {
       const { round, way } = request.body;
       try {
@@ -41,7 +41,7 @@ export function registerRepairs(plain: FastifyInstance, context: ReplicaContext)
     return {};
   });
 
-  app.post('/repositories/:repository/verify', { schema: { params: RepositoryParams, body: VerifyRequest } },
+  app.post('/repositories/:repository/verify', { config: { during: 'life' }, schema: { params: RepositoryParams, body: VerifyRequest } },
     async (request, reply): Promise<VerifyAnswer> => {
       const kind = request.body.full ? 'full' : 'light';
       try {

@@ -33,7 +33,10 @@ export function makeServer(context: ReplicaContext): App {
     if (request.routeOptions.config.public === true) return;
     const given = Buffer.from(request.headers.authorization ?? '');
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw new TrivetError('unauthorized');
-    if (!context.ready && request.routeOptions.config.early !== true) throw new TrivetError('node_starting', { node: context.config.node });
+    const { early, during } = request.routeOptions.config;
+    if (!context.ready && early !== true) throw new TrivetError('node_starting', { node: context.config.node });
+    if (context.stopping === 'left' && during !== 'always') throw new TrivetError('shutting_down', { node: context.config.node });
+    if (context.stopping !== false && during === 'life') throw new TrivetError('shutting_down', { node: context.config.node });
   });
   app.setErrorHandler(async (error: Error & { validation?: unknown; statusCode?: number; code?: string }, request, reply) => {
     const expectedFault = error.validation !== undefined || (error.statusCode !== undefined && error.statusCode < 500)
@@ -64,5 +67,10 @@ declare module 'fastify' {
     public?: boolean;
     /** Answered before the restart handshake is over. */
     early?: boolean;
+    /**
+     * How much of a stop it is answered in: `always`, for what has begun must come to its end; by default while the node
+     * is leaving; `life`, which may take hours: not once it was told to stop.
+     */
+    during?: 'always' | 'life';
   }
 }

@@ -23,21 +23,21 @@ export function registerTransactions(plain: FastifyInstance, context: ReplicaCon
     }
   }
 
-  app.post('/repositories/:repository/prepare', { schema: { params: RepositoryParams, body: PrepareRequest } },
+  app.post('/repositories/:repository/prepare', { config: { during: 'always' }, schema: { params: RepositoryParams, body: PrepareRequest } },
     async (request): Promise<PrepareAnswer> => timed('prepare', () => (
       replicas.use(request.params.repository, (replica) => participant.prepare(replica, request.body)))));
 
-  app.post('/repositories/:repository/commit', { schema: { params: RepositoryParams, body: CommitRequest } },
+  app.post('/repositories/:repository/commit', { config: { during: 'always' }, schema: { params: RepositoryParams, body: CommitRequest } },
     async (request): Promise<ReplicaPosition> => timed('commit', () => (
       replicas.use(request.params.repository, (replica) => participant.commit(replica, request.body)))));
 
-  app.post('/repositories/:repository/abort', { schema: { params: RepositoryParams, body: AbortRequest } },
+  app.post('/repositories/:repository/abort', { config: { during: 'always' }, schema: { params: RepositoryParams, body: AbortRequest } },
     async (request) => {
       await timed('abort', () => replicas.use(request.params.repository, (replica) => participant.abort(replica, request.body)));
       return {};
     });
 
-  app.get('/promises', async (): Promise<PromiseListing> => ({
+  app.get('/promises', { config: { during: 'always' } }, async (): Promise<PromiseListing> => ({
     promises: [...replicas.opened].flatMap(({ promise }) => (promise === undefined ? [] : [{
       repository: promise.record.repository, batch: promise.record.batch, transactions: promise.record.transactions,
       ageMs: context.clock.elapsed() - promise.madeAtElapsedMs,

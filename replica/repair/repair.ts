@@ -105,15 +105,15 @@ export class Repair {
   }
 
   /** Stops the round that runs for a replica, if any, and waits until it is over. */
-  async stop(id: string): Promise<void> {
+  async stop(id: string, code: 'aborted' | 'shutting_down' = 'aborted'): Promise<void> {
     const running = this.#running.get(id);
-    running?.stop.abort(new TrivetError('aborted', { repository: id }));
+    running?.stop.abort(new TrivetError(code, { repository: id }));
     await running?.over;
     this.#memories.delete(id);
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#running.keys()].map((id) => this.stop(id)));
+    await Promise.all([...this.#running.keys()].map((id) => this.stop(id, 'shutting_down')));
     await this.#agent.destroy();
   }
 

@@ -155,7 +155,7 @@ export class Deployment {
       NODE_ENV: 'test',
       NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'compile'),
       MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072',
-      TRIVET_HOST: '127.0.0.1', TRIVET_TOKEN: this.token, ...environment,
+      TRIVET_STOP_DELAY_MS: '0', TRIVET_HOST: '127.0.0.1', TRIVET_TOKEN: this.token, ...environment,
     };
     const part = (name: string, kind: Part['kind'], port: number, own: NodeJS.ProcessEnv) => new Part({
       name, kind, port, log: join(this.logDirectory, `${name}.log`), environment: { ...common, ...own, TRIVET_PORT: String(port) },
