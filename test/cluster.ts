@@ -146,9 +146,15 @@ export class Cluster {
 
   /** Sends a signal to a part; for SIGKILL and SIGTERM, waits until it is gone. */
   async signal(part: Part, signal: NodeJS.Signals): Promise<void> {
+    const pid = await this.signalOnly(part, signal);
+    if (signal === 'SIGKILL' || signal === 'SIGTERM') await until(() => !isRunning(pid), PATIENCE_MS, () => `${part} is still running`);
+  }
+
+  /** Sends a signal and waits for nothing. @returns the process it was sent to */
+  async signalOnly(part: Part, signal: NodeJS.Signals): Promise<number> {
     const pid = this.#own.get(part)?.pid ?? await this.pid(part);
     process.kill(pid, signal);
-    if (signal === 'SIGKILL' || signal === 'SIGTERM') await until(() => !isRunning(pid), PATIENCE_MS, () => `${part} is still running`);
+    return pid;
   }
 
   async waitUntilGone(part: Part): Promise<void> {
@@ -156,16 +162,19 @@ export class Cluster {
     if (pid > 0) await until(() => !isRunning(pid), PATIENCE_MS, () => `${part} is still running`);
   }
 
-  /** Starts a part that is dead, with the environment the launcher gave it, and waits until it serves. */
-  async startPart(part: Part, environment: Record<string, string> = {}): Promise<void> {
+  /** Starts a part that is dead, with the environment the launcher gave it, and waits until it serves. @returns what it has logged */
+  async startPart(part: Part, environment: Record<string, string> = {}): Promise<() => string> {
     const child = spawn(process.execPath, [part === 'controller' ? 'controller/main.ts' : 'replica/main.ts'], {
-      cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'], env: { ...this.#environment, ...await this.#partEnvironment(part), ...environment },
+      cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env: { ...this.#environment, ...await this.#partEnvironment(part), ...environment },
     });
     let errors = '';
+    let log = '';
     child.stderr!.on('data', (chunk: Buffer) => { errors += chunk.toString(); });
+    child.stdout!.on('data', (chunk: Buffer) => { log += chunk.toString(); });
     this.#own.set(part, child);
     await until(async () => child.exitCode !== null || await answers(`${this.partUrl(part)}/readyz`), PATIENCE_MS, () => `${part} does not answer\n${errors}`);
     if (child.exitCode !== null) throw new Error(`${part} ended while it started\n${errors}`);
+    return () => log;
   }
 
   /** Waits until every configured replica is current, and returns the repository. */

@@ -32,6 +32,7 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
       await context.admission.compare(node, boot, replicas);
       await context.nodes.refresh();
       context.nodes.trust(node);
+      context.lifelines.keep(context.nodes.all);
       // What waited for this node may be tried at once, and so may what its disk has changed for.
       await context.jobs.wake({ node });
       context.reconcile.poke();

@@ -25,7 +25,7 @@ export class Lifelines {
     this.#ended = ended;
   }
 
-  /** Opens what is missing. Called with every round of heartbeats. */
+  /** Opens what is missing. Called with every round of heartbeats, and when a node has started. */
   keep(nodes: readonly KnownNode[]): void {
     for (const node of nodes) if (node.healthy && !this.#lines.has(node.id)) void this.#keep(node);
   }
