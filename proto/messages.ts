@@ -1,7 +1,10 @@
 import Type, { type Static } from 'typebox';
 
-// Every message between controllers and nodes. Both servers validate what they receive against these schemas.
+// Every message between controllers and nodes. Both sides validate what they receive against these schemas. A field that
+// isn't known is ignored: during an upgrade the other side may be newer. What mustn't be ignored, or is not optional,
+// needs a new version of the protocol (protocol-version.ts).
 
+/** What is said in a URL, whose other parts nobody could mean. */
 const closed = { additionalProperties: false };
 
 export const Id = Type.String({ pattern: '^[0-9a-f]{32}$' });
@@ -15,10 +18,10 @@ const ObjectFormatText = Type.Union([Type.Literal('sha1'), Type.Literal('sha256'
 /** Names the repository a request is about; every node route has it in its path. */
 export const RepositoryParams = Type.Object({ repository: Id }, closed);
 
-export const CommandMessage = Type.Object({ ref: RefName, old: OidText, new: OidText }, closed);
+export const CommandMessage = Type.Object({ ref: RefName, old: OidText, new: OidText });
 
 /** What a repository lets a push do to existing refs. */
-export const Policy = Type.Object({ denyNonFastForwards: Type.Boolean(), denyDeletes: Type.Boolean() }, closed);
+export const Policy = Type.Object({ denyNonFastForwards: Type.Boolean(), denyDeletes: Type.Boolean() });
 export type Policy = Static<typeof Policy>;
 
 // --- vote -----------------------------------------------------------------------------------------------------------
@@ -34,7 +37,7 @@ export const VoteHeader = Type.Object({
   generation: Generation,
   /** False when every command is a deletion, in which case a client sends no pack. */
   pack: Type.Boolean(),
-}, closed);
+});
 export type VoteHeader = Static<typeof VoteHeader>;
 
 export const VoteAnswer = Type.Object({
@@ -43,7 +46,7 @@ export const VoteAnswer = Type.Object({
   verdicts: Type.Array(Type.String()),
   /** `ok`, or why the pack could not be taken in. */
   unpack: Type.String(),
-}, closed);
+});
 export type VoteAnswer = Static<typeof VoteAnswer>;
 
 // --- prepare, commit, abort -----------------------------------------------------------------------------------------
@@ -56,7 +59,7 @@ export const PrepareRequest = Type.Object({
   generation: Generation,
   /** The controller's process that asks: when its lifeline ends, the promise is in doubt at once. */
   coordinator: Id,
-}, closed);
+});
 export type PrepareRequest = Static<typeof PrepareRequest>;
 
 export const PrepareAnswer = Type.Object({
@@ -70,24 +73,24 @@ export const PrepareAnswer = Type.Object({
   verdicts: Type.Array(Type.Array(Type.String())),
   /** False when no ref would move: then nothing was promised. */
   promised: Type.Boolean(),
-}, closed);
+});
 export type PrepareAnswer = Static<typeof PrepareAnswer>;
 
 /** What a replica really has: the generation it holds and the digest of its refs. */
-export const ReplicaPosition = Type.Object({ generation: Generation, digest: DigestText }, closed);
+export const ReplicaPosition = Type.Object({ generation: Generation, digest: DigestText });
 export type ReplicaPosition = Static<typeof ReplicaPosition>;
 
 /** `after`: what was decided. A node whose promise says something else undoes it instead, and is not current. */
-export const CommitRequest = Type.Object({ batch: Id, after: ReplicaPosition }, closed);
+export const CommitRequest = Type.Object({ batch: Id, after: ReplicaPosition });
 export type CommitRequest = Static<typeof CommitRequest>;
 
 /** Undoes a batch's promise (when it is given) and forgets the votes of transactions. */
-export const AbortRequest = Type.Object({ batch: Type.Optional(Id), transactions: Type.Array(Id) }, closed);
+export const AbortRequest = Type.Object({ batch: Type.Optional(Id), transactions: Type.Array(Id) });
 export type AbortRequest = Static<typeof AbortRequest>;
 
 // --- repositories and repair ----------------------------------------------------------------------------------------
 
-export const CreateReplicaRequest = Type.Object({ objectFormat: ObjectFormatText, head: RefName }, closed);
+export const CreateReplicaRequest = Type.Object({ objectFormat: ObjectFormatText, head: RefName });
 export type CreateReplicaRequest = Static<typeof CreateReplicaRequest>;
 
 /** Every ref of a replica at one generation. */
@@ -97,7 +100,7 @@ export const RefsSnapshot = Type.Object({
   digest: DigestText,
   head: RefName,
   refs: Type.Array(Type.Tuple([RefName, OidText])),
-}, closed);
+});
 export type RefsSnapshot = Static<typeof RefsSnapshot>;
 
 /** How many bytes of a repair may be sent in a second; a header, so that stock git can carry it. */
@@ -120,12 +123,12 @@ export const RepairRequest = Type.Object({
   /** What SQL holds. The round `refs` needs it: the source must have exactly this, and the target ends in it. */
   expect: Type.Optional(ReplicaPosition),
   bytesPerSecond: Type.Optional(BytesPerSecond),
-}, closed);
+});
 export type RepairRequest = Static<typeof RepairRequest>;
 export type RepairWay = RepairRequest['way'];
 
 /** Where the replica stands after a round, and what the round brought. */
-export const RepairAnswer = Type.Object({ generation: Generation, digest: DigestText, objects: Count, bytes: Count }, closed);
+export const RepairAnswer = Type.Object({ generation: Generation, digest: DigestText, objects: Count, bytes: Count });
 export type RepairAnswer = Static<typeof RepairAnswer>;
 
 /** How far the round is that runs. A total is null while it isn't known. */
@@ -135,20 +138,20 @@ export const RepairProgress = Type.Object({
   totalObjects: Type.Union([Count, Type.Null()]),
   bytes: Count,
   totalBytes: Type.Union([Count, Type.Null()]),
-}, closed);
+});
 export type RepairProgress = Static<typeof RepairProgress>;
 
 export const VerifyRequest = Type.Object({
   /** Also every byte of every pack and index, and every link between objects. */
   full: Type.Boolean(),
-}, closed);
+});
 export type VerifyRequest = Static<typeof VerifyRequest>;
 
 /** What is wrong with a replica on its disk. */
 export const ReplicaProblem = Type.Object({
   kind: Type.Union([Type.Literal('diverged'), Type.Literal('corrupt'), Type.Literal('missing')]),
   detail: Type.String(),
-}, closed);
+});
 export type ReplicaProblem = Static<typeof ReplicaProblem>;
 
 export const VerifyAnswer = Type.Object({
@@ -161,11 +164,11 @@ export const VerifyAnswer = Type.Object({
   packs: Count,
   bytes: Count,
   tookMs: Type.Number({ minimum: 0 }),
-}, closed);
+});
 export type VerifyAnswer = Static<typeof VerifyAnswer>;
 
 /** Every repository directory on a node's disk. */
-export const ReplicaListing = Type.Object({ replicas: Type.Array(Id) }, closed);
+export const ReplicaListing = Type.Object({ replicas: Type.Array(Id) });
 export type ReplicaListing = Static<typeof ReplicaListing>;
 
 /** The packs of a replica that a repair may copy. */
@@ -175,22 +178,22 @@ export const PackListing = Type.Object({
     name: Type.String({ pattern: '^pack-[0-9a-f]{40,64}$' }),
     bytes: Count,
     indexBytes: Count,
-  }, closed)),
+  })),
   /** Whether there are objects outside packs, which copying packs would miss. */
   loose: Type.Boolean(),
-}, closed);
+});
 export type PackListing = Static<typeof PackListing>;
 
 /** accept-data-loss: the refs a replica has get a generation above all that are known. */
-export const AdoptRequest = Type.Object({ generation: Generation, digest: DigestText }, closed);
+export const AdoptRequest = Type.Object({ generation: Generation, digest: DigestText });
 export type AdoptRequest = Static<typeof AdoptRequest>;
 
 /** The promises a node holds. */
 export const PromiseListing = Type.Object({
   promises: Type.Array(Type.Object({
     repository: Id, batch: Id, transactions: Type.Array(Id), ageMs: Type.Number({ minimum: 0 }),
-  }, closed)),
-}, closed);
+  })),
+});
 export type PromiseListing = Static<typeof PromiseListing>;
 
 // --- node and controller --------------------------------------------------------------------------------------------
@@ -201,15 +204,15 @@ export const HandshakeRequest = Type.Object({
   /** New at every start of the node's process. */
   boot: Id,
   /** Whose data directory the node has found itself with: its own, unless somebody swapped disks. */
-  directory: Type.Object({ node: NodeId }, closed),
-}, closed);
+  directory: Type.Object({ node: NodeId }),
+});
 export type HandshakeRequest = Static<typeof HandshakeRequest>;
 
 export const ReportRequest = Type.Object({
   node: NodeId,
   boot: Id,
-  replicas: Type.Array(Type.Object({ repository: Id, generation: Generation, digest: DigestText }, closed)),
-}, closed);
+  replicas: Type.Array(Type.Object({ repository: Id, generation: Generation, digest: DigestText })),
+});
 export type ReportRequest = Static<typeof ReportRequest>;
 
 export const SettleRequest = Type.Object({
@@ -217,7 +220,7 @@ export const SettleRequest = Type.Object({
   repository: Id,
   batch: Id,
   transactions: Type.Array(Id, { minItems: 1 }),
-}, closed);
+});
 export type SettleRequest = Static<typeof SettleRequest>;
 
 /**
@@ -225,8 +228,8 @@ export type SettleRequest = Static<typeof SettleRequest>;
  * something else than the quorum holds no part of it, whatever the outcome.
  */
 export const SettleAnswer = Type.Union([
-  Type.Object({ outcome: Type.Literal('commit'), after: ReplicaPosition }, closed),
-  Type.Object({ outcome: Type.Literal('abort') }, closed),
+  Type.Object({ outcome: Type.Literal('commit'), after: ReplicaPosition }),
+  Type.Object({ outcome: Type.Literal('abort') }),
 ]);
 export type SettleAnswer = Static<typeof SettleAnswer>;
 
@@ -246,7 +249,7 @@ export const NodeStatus = Type.Object({
   gitProcesses: Type.Integer(),
   replicas: Type.Integer(),
   promises: Type.Integer(),
-}, closed);
+});
 export type NodeStatus = Static<typeof NodeStatus>;
 
 /**

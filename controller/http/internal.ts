@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { HandshakeRequest, ReportRequest, SettleRequest, type SettleAnswer } from '@trivet/proto/messages.ts';
+import { expectProtocol, PROTOCOL_HEADER } from '@trivet/proto/protocol-version.ts';
 import type { ControllerContext } from '../context.ts';
 
 /** What nodes ask a controller: the restart handshake, and the decision on a promise. Wants the cluster's token. */
@@ -12,6 +13,7 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
     scope.addHook('onRequest', async (request) => {
       const given = Buffer.from(request.headers.authorization ?? '');
       if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw new TrivetError('unauthorized');
+      expectProtocol(request.headers[PROTOCOL_HEADER]);
     });
     const app = scope.withTypeProvider<TypeBoxTypeProvider>();
 

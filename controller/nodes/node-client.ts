@@ -4,6 +4,7 @@ import type { TSchema, Static } from 'typebox';
 import Type from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
 import { ERRORS, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
+import { PROTOCOL_HEADERS } from '@trivet/proto/protocol-version.ts';
 import {
   GENERATION_HEADER, NodeStatus, PrepareAnswer, PromiseListing, RefsSnapshot, RepairAnswer, RepairProgress, REQUEST_ID_HEADER,
   ReplicaListing, ReplicaPosition, VerifyAnswer, VoteAnswer,
@@ -51,13 +52,13 @@ export class NodeClient {
   readonly node: string;
   readonly url: string;
   readonly #agent: Agent;
-  readonly #authorization: string;
+  readonly #headers: Readonly<Record<string, string>>;
 
   constructor(node: string, url: string, token: string, agent: Agent) {
     this.node = node;
     this.url = url;
     this.#agent = agent;
-    this.#authorization = `Bearer ${token}`;
+    this.#headers = { ...PROTOCOL_HEADERS, authorization: `Bearer ${token}` };
   }
 
   /** @param body the framed header and the pack */
@@ -131,7 +132,7 @@ export class NodeClient {
    */
   async lifeline(controller: string, signal: AbortSignal): Promise<void> {
     const response = await this.#send({
-      method: 'GET', path: `/lifeline?controller=${controller}`, headers: { authorization: this.#authorization },
+      method: 'GET', path: `/lifeline?controller=${controller}`, headers: this.#headers,
       headersTimeout: STATUS_DEADLINE_MS, bodyTimeout: 0, signal,
     });
     if (response.statusCode !== 200) throw await refusal(response, this.node);
@@ -151,7 +152,7 @@ export class NodeClient {
     requestId: string; deadlineMs: number; signal: AbortSignal;
   }): Promise<NodeRead> {
     const headers: Record<string, string> = {
-      authorization: this.#authorization, [GENERATION_HEADER]: String(input.generation), [REQUEST_ID_HEADER]: input.requestId,
+      ...this.#headers, [GENERATION_HEADER]: String(input.generation), [REQUEST_ID_HEADER]: input.requestId,
     };
     if (input.gitProtocol !== undefined) headers['git-protocol'] = input.gitProtocol;
     if (input.type !== undefined) headers['content-type'] = input.type;
@@ -167,7 +168,7 @@ export class NodeClient {
   async #call<S extends TSchema>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, validator: Validator<{}, S>, options: {
     json?: object; body?: Buffer | AsyncIterable<Buffer>; type?: string; deadlineMs: number; signal?: AbortSignal;
   }): Promise<Static<S>> {
-    const headers: Record<string, string> = { authorization: this.#authorization };
+    const headers: Record<string, string> = { ...this.#headers };
     if (options.json !== undefined) headers['content-type'] = 'application/json';
     if (options.type !== undefined) headers['content-type'] = options.type;
     const response = await this.#send({

@@ -3,6 +3,7 @@ import fastify, { LogController, type FastifyInstance } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import { REQUEST_ID_HEADER } from '@trivet/proto/messages.ts';
+import { expectProtocol, PROTOCOL_HEADER } from '@trivet/proto/protocol-version.ts';
 import type { ReplicaContext } from '../context.ts';
 import { registerHealth } from './health.ts';
 import { registerPacks } from './packs.ts';
@@ -33,6 +34,7 @@ export function makeServer(context: ReplicaContext): App {
     if (request.routeOptions.config.public === true) return;
     const given = Buffer.from(request.headers.authorization ?? '');
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw new TrivetError('unauthorized');
+    expectProtocol(request.headers[PROTOCOL_HEADER]);
     const { early, during } = request.routeOptions.config;
     if (!context.ready && early !== true) throw new TrivetError('node_starting', { node: context.config.node });
     if (context.stopping === 'left' && during !== 'always') throw new TrivetError('shutting_down', { node: context.config.node });

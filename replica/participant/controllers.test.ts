@@ -38,6 +38,15 @@ test('a refusal of the directory counts at once: every controller would say the 
   t.is(other.asked, 0);
 });
 
+test('a controller that is too far apart in version makes the next one be asked, and is what is told when none answers', async (t) => {
+  const mismatch = '{"code":"version_mismatch","fields":{"ours":{"version":9,"oldest":9}}}';
+  const newer = await controller(t, (response) => response.writeHead(409, { 'content-type': 'application/json' }).end(mismatch));
+  const good = await controller(t, answerAbort);
+  t.deepEqual(await make(t, [newer, good], NEVER_MS).settle(QUESTION), { outcome: 'abort' });
+  const error = await t.throwsAsync(make(t, [newer, { url: 'http://127.0.0.1:9' }], NEVER_MS).settle(QUESTION), { code: 'version_mismatch' });
+  t.like(error, { fields: { url: newer.url, ours: { version: 9, oldest: 9 } } });
+});
+
 test('a slow controller may still be the first to answer', async (t) => {
   const { promise: hedged, resolve } = Promise.withResolvers<void>();
   const slow = await controller(t, (response) => { void hedged.then(() => answerAbort(response)); });

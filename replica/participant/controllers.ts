@@ -1,8 +1,9 @@
 import { Agent, request } from 'undici';
 import Type, { type TSchema, type Static } from 'typebox';
 import { Check } from 'typebox/value';
-import { TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
+import { TrivetError } from '@trivet/proto/errors.ts';
 import { SettleAnswer, type HandshakeRequest, type ReportRequest, type SettleRequest } from '@trivet/proto/messages.ts';
+import { PROTOCOL_HEADERS } from '@trivet/proto/protocol-version.ts';
 
 const DEADLINE_MS = 30_000;
 /** A controller that has said nothing for so long is asked no less, but the next one as well. */
@@ -30,7 +31,8 @@ export class Controllers {
 
   /**
    * Says that this node has started, and where it can be reached.
-   * @throws TrivetError wrong_directory when a controller refuses this node on this directory
+   * @throws TrivetError wrong_directory when a controller refuses this node on this directory; version_mismatch, as every
+   *   question, when no controller answers and one of them is too far apart in version
    */
   async handshake(message: HandshakeRequest): Promise<void> {
     await this.#post('/internal/handshake', message, Type.Object({}));
@@ -56,6 +58,7 @@ export class Controllers {
     const { promise, resolve, reject } = Promise.withResolvers<Static<S>>();
     let timer: NodeJS.Timeout | undefined;
     let failed = 0;
+    let mismatch: TrivetError | undefined;
     const askNext = () => {
       clearTimeout(timer);
       const { value: index } = waiting.next();
@@ -65,9 +68,13 @@ export class Controllers {
         this.#first = index;
         resolve(answer);
       }, (fault: unknown) => {
-        if (fault instanceof TrivetError) return reject(fault);
+        const refusal = refusalIn(fault, this.#urls[index]!);
+        if (refusal?.code === 'wrong_directory') return reject(refusal);
         failed += 1;
+        // During an upgrade another one may still get on with this node; where none does, that is what an operator must know.
+        mismatch ??= refusal;
         if (failed < this.#urls.length) return askNext();
+        if (mismatch !== undefined) return reject(mismatch);
         const last = fault instanceof Error ? fault.message : fault;
         reject(new TrivetError('store_unavailable', { path, last }, { cause: fault }));
       });
@@ -86,7 +93,7 @@ export class Controllers {
     const response = await request(url, {
       method: 'POST',
       dispatcher: this.#agent,
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${this.#token}` },
+      headers: { ...PROTOCOL_HEADERS, 'content-type': 'application/json', authorization: `Bearer ${this.#token}` },
       body: JSON.stringify(message),
       headersTimeout: DEADLINE_MS,
       bodyTimeout: DEADLINE_MS,
@@ -94,12 +101,15 @@ export class Controllers {
     });
     const answer = await response.body.json();
     if (response.statusCode === 200 && Check(schema, answer)) return answer;
-    if (isRefusal(answer)) throw new TrivetError('wrong_directory', { url });
     throw answer;
   }
 }
 
-/** The one answer that another controller would give as well, now and later. */
-function isRefusal(answer: unknown): boolean {
-  return (answer as { code?: unknown } | null)?.code === ('wrong_directory' satisfies ErrorCode);
+/**
+ * An answer that no waiting changes, if it is one. `wrong_directory` every other controller would give as well, now and
+ * later; `version_mismatch` is this controller's own.
+ */
+function refusalIn(answer: unknown, url: string): TrivetError | undefined {
+  const { code, fields } = (answer ?? {}) as { code?: unknown; fields?: Record<string, unknown> };
+  return code === 'wrong_directory' || code === 'version_mismatch' ? new TrivetError(code, { ...fields, url }) : undefined;
 }

@@ -73,7 +73,9 @@ export async function restart(context: ReplicaContext, stopping: () => boolean):
         return await action();
       } catch (error) {
         if (error instanceof TrivetError && error.code === 'wrong_directory') throw error;
-        log.info({ step, code: asTrivetError(error).code }, 'no controller answers yet');
+        const { code, fields } = asTrivetError(error);
+        if (code === 'version_mismatch') log.error({ step, code, fields }, 'no controller of a version that gets on with this node answers yet');
+        else log.info({ step, code }, 'no controller answers yet');
         await clock.sleep(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!);
       }
     }

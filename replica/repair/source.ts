@@ -3,6 +3,7 @@ import { request, type Agent, type Dispatcher } from 'undici';
 import { Compile } from 'typebox/compile';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { BYTES_PER_SECOND_HEADER, GENERATION_HEADER, PackListing, RefsSnapshot } from '@trivet/proto/messages.ts';
+import { PROTOCOL_HEADERS } from '@trivet/proto/protocol-version.ts';
 
 /** A source that says nothing for so long is taken for gone; it is asked again before the round fails. */
 const SILENCE_MS = 60_000;
@@ -23,6 +24,7 @@ export class Source {
   }) {
     this.url = `${input.url}/repositories/${input.repository}`;
     this.headers = {
+      ...PROTOCOL_HEADERS,
       authorization: `Bearer ${input.token}`,
       ...(input.bytesPerSecond !== undefined && { [BYTES_PER_SECOND_HEADER]: String(input.bytesPerSecond) }),
     };
