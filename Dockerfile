@@ -26,7 +26,8 @@ RUN apt-get update -qq \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 trivet \
  && useradd --uid 10001 --gid trivet --home-dir /data --no-create-home --shell /usr/sbin/nologin trivet \
- && install -d -o trivet -g trivet -m 0750 /data
+ && install -d -o trivet -g trivet -m 0750 /data \
+ && ln -s /trivet/controller/cli/trivet.ts /usr/local/bin/trivet
 WORKDIR /trivet
 COPY --from=modules /trivet ./
 COPY proto proto
@@ -40,5 +41,5 @@ USER 10001:10001
 # 8081 is a controller's port, 8082 a node's.
 EXPOSE 8081 8082
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["/trivet/deploy/container/entrypoint.sh", "healthcheck"]
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=5 CMD ["/trivet/deploy/container/entrypoint.sh", "healthcheck"]
 ENTRYPOINT ["tini", "--", "/trivet/deploy/container/entrypoint.sh"]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # make-secrets.sh DIRECTORY: makes the secrets that docker-compose.yml and the Kubernetes manifests need, each in a file.
-# What is there already stays as it is. Says at the end what to put into .env.
+# What is there already stays as it is. Says at the end what to put into .env, and nothing else.
 set -eu
 [ $# -eq 1 ] || { echo "usage: $0 DIRECTORY" >&2; exit 2; }
 

@@ -6,10 +6,9 @@ role=${1:-}
 case "$role" in
   controller) exec node --max-semi-space-size=8 /trivet/controller/main.ts "$@" ;;
   replica) exec node --max-semi-space-size=8 /trivet/replica/main.ts "$@" ;;
-  trivet) exec node /trivet/controller/cli/trivet.ts "$@" ;;
-  healthcheck) exec node /trivet/deploy/container/healthcheck.ts "$@" ;;
+  healthcheck) exec "${0%/*}/healthcheck.sh" "$@" ;;
   *)
-    echo "usage: controller | replica | trivet COMMAND… | healthcheck [PATH]" >&2
+    echo "usage: controller | replica | healthcheck [PATH]" >&2
     exit 2
     ;;
 esac

@@ -15,16 +15,15 @@ export type Service = typeof SERVICES[number];
 export class Stack {
   readonly url: string;
   readonly secrets: string;
-  readonly #engine: Engine;
-  readonly #directory: string;
-  readonly #environment: NodeJS.ProcessEnv;
+  readonly directory: string;
+  /** What docker and docker-compose are started with. */
+  readonly environment: NodeJS.ProcessEnv;
 
   private constructor(engine: Engine, directory: string, port: number) {
-    this.#engine = engine;
-    this.#directory = directory;
+    this.directory = directory;
     this.secrets = join(directory, 'secrets');
     this.url = `http://127.0.0.1:${port}`;
-    this.#environment = { ...engine.environment, ...STAND_INS, TRIVET_SECRETS: this.secrets, TRIVET_HTTP_PORT: String(port) };
+    this.environment = { ...engine.environment, ...STAND_INS, TRIVET_SECRETS: this.secrets, TRIVET_HTTP_PORT: String(port), TRIVET_GRAFANA_IMAGE: STAND_INS.TRIVET_PROMETHEUS_IMAGE };
   }
 
   static async make(engine: Engine, parent: string): Promise<Stack> {
@@ -36,24 +35,29 @@ export class Stack {
 
   /** Runs docker-compose on the stack. */
   compose(...args: string[]): Promise<string> {
-    return run('docker-compose', this.#composeArguments(args), { cwd: ROOT, environment: this.#environment });
+    return run('docker-compose', this.#composeArguments(args), { cwd: ROOT, environment: this.environment });
   }
 
   /** The same with settings of its own, whatever comes of it; `undefined` takes a setting away. */
   tryCompose(environment: NodeJS.ProcessEnv, ...args: string[]): Promise<Result> {
-    return attempt('docker-compose', this.#composeArguments(args), { cwd: ROOT, environment: { ...this.#environment, ...environment } });
+    return attempt('docker-compose', this.#composeArguments(args), { cwd: ROOT, environment: { ...this.environment, ...environment } });
   }
 
   docker(...args: string[]): Promise<string> {
-    return run('docker', args, { environment: this.#environment });
+    return run('docker', args, { environment: this.environment });
   }
 
   tryDocker(...args: string[]): Promise<Result> {
-    return attempt('docker', args, { environment: this.#environment });
+    return attempt('docker', args, { environment: this.environment });
   }
 
   container(service: Service): string {
     return `${PROJECT}_${service}_1`;
+  }
+
+  async create(repository: string): Promise<void> {
+    const response = await fetch(`${this.url}/api/repos/${repository}`, { method: 'POST', signal: AbortSignal.timeout(30_000) });
+    if (response.status !== 201) throw new Error(`create ${repository}: ${response.status} ${await response.text()}`);
   }
 
   async show(repository: string): Promise<RepositoryView> {
@@ -77,7 +81,7 @@ export class Stack {
   }
 
   async workTree(): Promise<WorkTree> {
-    const path = await mkdtemp(join(this.#directory, 'work-'));
+    const path = await mkdtemp(join(this.directory, 'work-'));
     const tree = new WorkTree(path);
     await tree.git('init', '-q', '-b', 'main', path);
     return tree;
@@ -85,7 +89,7 @@ export class Stack {
 
   /** Clones and gives the id of the branch that is checked out. */
   async cloned(repository: string): Promise<string> {
-    const path = await mkdtemp(join(this.#directory, 'clone-'));
+    const path = await mkdtemp(join(this.directory, 'clone-'));
     const result = await runGit(path, ['clone', '-q', this.gitUrl(repository), '.']);
     if (result.code !== 0) throw new Error(result.stderr);
     return (await runGit(path, ['rev-parse', 'HEAD'])).stdout.trim();
@@ -103,7 +107,11 @@ export class Stack {
 
   async remove(): Promise<void> {
     await this.compose('down', '--volumes', '--timeout', '10');
-    await rm(this.#directory, { recursive: true, force: true, maxRetries: 3 });
+    await this.removeFiles();
+  }
+
+  async removeFiles(): Promise<void> {
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 3 });
   }
 
   #composeArguments(args: readonly string[]): string[] {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { PATIENCE_MS, until } from '../cluster.ts';
+import { pushed } from './pushed.ts';
 import { SERVICES, type Stack } from './stack.ts';
 
 /** What is done to the stack, in order; each step throws when something doesn't hold. */
@@ -34,9 +35,8 @@ export const STEPS: readonly (readonly [name: string, step: (stack: Stack) => Pr
     }
   }],
   ['a push and a clone go through the load balancer', async (stack) => {
-    const created = await fetch(`${stack.url}/api/repos/org/test`, { method: 'POST' });
-    assert.equal(created.status, 201);
-    await pushed(stack);
+    await stack.create('org/test');
+    await pushed(stack, 'org/test');
   }],
   ['what is between the parts can not be asked through the load balancer', async (stack) => {
     for (const path of ['/internal/handshake', '/INTERNAL/handshake', '/%69nternal/handshake', '/metrics']) {
@@ -45,7 +45,7 @@ export const STEPS: readonly (readonly [name: string, step: (stack: Stack) => Pr
   }],
   ['a node\'s container is killed, and the next push and clone go through', async (stack) => {
     await stack.docker('kill', stack.container('node2'));
-    await pushed(stack);
+    await pushed(stack, 'org/test');
     const { replicas } = await stack.show('org/test');
     assert.deepEqual(replicas.filter(({ state }) => state !== 'current').map(({ node }) => node), ['node2']);
   }],
@@ -58,7 +58,7 @@ export const STEPS: readonly (readonly [name: string, step: (stack: Stack) => Pr
     for (const service of ['controller1', 'controller2'] as const) {
       await stack.docker('stop', '--time', '40', stack.container(service));
       assert.equal(await stack.docker('inspect', '--format', '{{.State.ExitCode}}', stack.container(service)), '0');
-      await pushed(stack);
+      await pushed(stack, 'org/test');
       await stack.docker('start', stack.container(service));
       await until(async () => await stack.docker('inspect', '--format', '{{.State.Health.Status}}', stack.container(service)) === 'healthy', PATIENCE_MS, () => `${service} is not healthy`);
     }
@@ -69,11 +69,11 @@ export const STEPS: readonly (readonly [name: string, step: (stack: Stack) => Pr
     await stack.compose('up', '-d', '--no-build', ...SERVICES);
     const after = await stack.converged('org/test');
     assert.equal(after.digest, before.digest);
-    await pushed(stack);
+    await pushed(stack, 'org/test');
   }],
   ['the command line in the image says that nothing is at risk', async (stack) => {
     await stack.converged('org/test');
-    assert.equal(await stack.docker('exec', stack.container('controller1'), '/trivet/deploy/container/entrypoint.sh', 'trivet', 'at-risk'), 'Nothing is at risk.');
+    assert.equal(await stack.docker('exec', stack.container('controller1'), 'trivet', 'at-risk'), 'Nothing is at risk.');
   }],
   ['Prometheus reaches every part', async (stack) => {
     let targets: { scrapeUrl: string; health: string }[] = [];
@@ -85,13 +85,3 @@ export const STEPS: readonly (readonly [name: string, step: (stack: Stack) => Pr
     assert.equal(targets.length, 7);
   }],
 ];
-
-/** Pushes a commit of its own branch and clones it back. */
-async function pushed(stack: Stack): Promise<void> {
-  const tree = await stack.workTree();
-  const first = await tree.tryGit('fetch', '-q', stack.gitUrl('org/test'), 'main');
-  if (first.code === 0) await tree.git('reset', '-q', '--hard', 'FETCH_HEAD');
-  const commit = await tree.commit(`push ${Date.now()}`);
-  await tree.git('push', '-q', stack.gitUrl('org/test'), 'main');
-  assert.equal(await stack.cloned('org/test'), commit);
-}

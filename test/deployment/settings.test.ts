@@ -1,5 +1,8 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -43,6 +46,21 @@ test('the entry point of the image says what it can do when it is told nothing i
     t.is(status, 2);
     t.regex(output, /^usage: controller \| replica/);
   }
+});
+
+test('the health check tells 200 from any other answer and from none, at the path it is given', async (t) => {
+  const server = createServer((request, response) => response.writeHead(request.url === '/readyz' ? 503 : 200).end()).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const port = String((server.address() as AddressInfo).port);
+  const check = (...args: string[]) => new Promise<number | null>((done) => {
+    spawn('deploy/container/entrypoint.sh', ['healthcheck', ...args], { cwd: ROOT, env: { PATH: process.env['PATH'], TRIVET_PORT: port }, stdio: 'ignore' }).once('close', done);
+  });
+  t.is(await check(), 0);
+  t.is(await check('/readyz'), 1);
+  server.close();
+  server.closeAllConnections();
+  await once(server, 'close');
+  t.is(await check(), 1);
 });
 
 (hasProgram('haproxy') ? test : test.skip)('HAProxy takes the settings of the load balancer', (t) => {
