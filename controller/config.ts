@@ -15,6 +15,8 @@ export interface ControllerConfig {
   limits: Limits;
   /** How often every node is asked for its heartbeat. */
   heartbeatMs: number;
+  /** A node that leaves its heartbeat unanswered for so long is not used until it answers one. */
+  heartbeatDeadlineMs: number;
   /** How often replicas are looked at that need repair. */
   reconcileMs: number;
   repair: RepairSettings;
@@ -138,6 +140,7 @@ export function readControllerConfig(environment: Environment): ControllerConfig
       maxBatch: count('TRIVET_MAX_BATCH', 64, 'transactions'),
     },
     heartbeatMs: ms('TRIVET_HEARTBEAT_MS', 1_000),
+    heartbeatDeadlineMs: ms('TRIVET_HEARTBEAT_DEADLINE_MS', 1_000),
     reconcileMs: ms('TRIVET_RECONCILE_MS', 1_000),
     repair: {
       concurrency: count('TRIVET_REPAIR_CONCURRENCY', 4, 'repairs'),

@@ -97,7 +97,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
 
   const events: Events = new Events(log, () => metrics);
   const agent = makeNodeAgent();
-  const nodes: NodeRegistry = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), {
+  const nodes: NodeRegistry = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent, config.heartbeatDeadlineMs), {
     healthChanged: (node) => {
       if (node.healthy) silence.heard(node.id);
       events.healthChanged(node);

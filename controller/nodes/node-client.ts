@@ -13,7 +13,8 @@ import {
 
 /** Connections to one node at once; more requests than that wait for one to come free. */
 const MAX_CONNECTIONS = 256;
-const STATUS_DEADLINE_MS = 1_000;
+/** Opening a lifeline costs a node nothing but its attention. */
+const LIFELINE_DEADLINE_MS = 1_000;
 /** A round of a repair or a full verification of a large repository takes its time. */
 const LONG_DEADLINE_MS = 6 * 3_600_000;
 const SMALL_DEADLINE_MS = 10_000;
@@ -52,12 +53,15 @@ export class NodeClient {
   readonly node: string;
   readonly url: string;
   readonly #agent: Agent;
+  readonly #statusDeadlineMs: number;
   readonly #headers: Readonly<Record<string, string>>;
 
-  constructor(node: string, url: string, token: string, agent: Agent) {
+  /** @param statusDeadlineMs how long it may leave a heartbeat unanswered */
+  constructor(node: string, url: string, token: string, agent: Agent, statusDeadlineMs: number) {
     this.node = node;
     this.url = url;
     this.#agent = agent;
+    this.#statusDeadlineMs = statusDeadlineMs;
     this.#headers = { ...PROTOCOL_HEADERS, authorization: `Bearer ${token}` };
   }
 
@@ -133,14 +137,14 @@ export class NodeClient {
   async lifeline(controller: string, signal: AbortSignal): Promise<void> {
     const response = await this.#send({
       method: 'GET', path: `/lifeline?controller=${controller}`, headers: this.#headers,
-      headersTimeout: STATUS_DEADLINE_MS, bodyTimeout: 0, signal,
+      headersTimeout: LIFELINE_DEADLINE_MS, bodyTimeout: 0, signal,
     });
     if (response.statusCode !== 200) throw await refusal(response, this.node);
     await response.body.dump().catch(() => {});
   }
 
   status(): Promise<NodeStatus> {
-    return this.#call('GET', '/status', nodeStatus, { deadlineMs: STATUS_DEADLINE_MS });
+    return this.#call('GET', '/status', nodeStatus, { deadlineMs: this.#statusDeadlineMs });
   }
 
   /**
