@@ -2,12 +2,16 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { PATIENCE_MS, until } from '../cluster.ts';
 import { Client, type Target } from '../chaos/clients/client.ts';
+import { WorkRepository } from '../chaos/clients/work-repository.ts';
 import { judgeHistory } from '../chaos/check/history.ts';
 import { judgeReplicas } from '../chaos/check/replicas.ts';
 import type { Violation } from '../chaos/check/violation.ts';
 import { Deployment, type DeploymentOptions } from '../chaos/deployment/deployment.ts';
 import { History } from '../chaos/history/history.ts';
 import { Random } from '../chaos/random.ts';
+
+/** Where HEAD points. */
+export const MAIN = 'refs/heads/main';
 
 /**
  * Nothing is taken for dead that is only slow, as everything is on a busy machine: what ends here says so, or its
@@ -50,7 +54,23 @@ export class Production {
       });
       if (response.status !== 201) throw new Error(`create ${name}: ${response.status} ${await response.text()}`);
     }
-    return late.production = new Production(deployment, Object.keys(repositories).map((name) => ({ name, objectFormat: 'sha1' })));
+    const production = late.production = new Production(deployment, Object.keys(repositories).map((name) => ({ name, objectFormat: 'sha1' })));
+    await production.#pushMain();
+    return production;
+  }
+
+  /** HEAD follows the first branch of a repository; later no client touches it. */
+  async #pushMain(): Promise<void> {
+    const { deployment, history } = this;
+    const client = 'the beginning';
+    const work = await WorkRepository.create(join(deployment.directory, 'clients', 'beginning'), 'sha1', client);
+    const commit = await work.commit([], new Random(0), 0);
+    for (const { name } of this.targets) {
+      const begin = history.now();
+      const { updates, code, text } = await work.push(`${deployment.controllers[0]!.url}/git/${name}.git`, new Map([[MAIN, commit]]), { force: false, atomic: false });
+      history.add({ type: 'push', client, repository: name, controller: deployment.controllers[0]!.name, begin, end: history.now(), force: false, atomic: false, updates });
+      if (code !== 0) throw new Error(`push ${name}: ${text}`);
+    }
   }
 
   /**

@@ -3,23 +3,21 @@ import { zeroOid } from '@trivet/proto/object-format.ts';
 import { RefTable } from '../../replica/refs/ref-table.ts';
 import type { HistoryRecord, PushRecord, Value } from '../chaos/history/history.ts';
 import { checkLinearizable, type Linearizability, type Operation } from '../simulation/linearizability.ts';
-
-/** No client touches the branch that HEAD names. */
-const HEAD = 'refs/heads/main';
+import { MAIN } from './production.ts';
 
 /**
  * Whether what git clients did and saw of one repository can be put in one order. All refs together are one object here: a
- * listing shows them at one moment, and a push moves all that it moves at one.
+ * listing shows them at one moment, and a push moves all that it moves at one. HEAD isn't listed, and stays where the first push of the history has put it.
  */
 export function checkRepository(records: readonly HistoryRecord[], repository: string): Linearizability {
   const operations = records.flatMap((record, i): Operation[] => {
     if (record.type === 'read' && record.repository === repository && record.ok) {
-      const { digest } = new RefTable(HEAD, new Map(Object.entries(record.refs)));
+      const { digest } = new RefTable(MAIN, new Map(Object.entries(record.refs)));
       return [{ kind: 'read', from: record.begin, to: record.end, digest, what: `${i}: ${record.client} reads through ${record.controller}` }];
     }
     return record.type === 'push' && record.repository === repository ? pushed(record, `${i}: ${record.client} pushes through ${record.controller}`) : [];
   });
-  return checkLinearizable(operations, HEAD);
+  return checkLinearizable(operations, MAIN);
 }
 
 /** What a push did, or may have done. Refs of it that were refused moved nothing. */
