@@ -233,6 +233,23 @@ export const SettleAnswer = Type.Union([
 ]);
 export type SettleAnswer = Static<typeof SettleAnswer>;
 
+/** A node asks whether it may work on the files of a replica, goes on asking while it does, and says when it is done. */
+export const MaintenanceRequest = Type.Object({
+  node: NodeId,
+  repository: Id,
+  kind: Type.Union([Type.Literal('begin'), Type.Literal('renew'), Type.Literal('end')]),
+  /** Whether it can't wait until every other replica can stand in. */
+  urgent: Type.Boolean(),
+}, closed);
+export type MaintenanceRequest = Static<typeof MaintenanceRequest>;
+
+/** A permission ends by itself after `leaseMs`. */
+export const MaintenanceAnswer = Type.Union([
+  Type.Object({ granted: Type.Literal(true), leaseMs: Type.Integer({ minimum: 1 }) }, closed),
+  Type.Object({ granted: Type.Literal(false), reason: Type.String() }, closed),
+]);
+export type MaintenanceAnswer = Static<typeof MaintenanceAnswer>;
+
 /** A heartbeat: what a node says of itself when a controller asks. */
 export const NodeStatus = Type.Object({
   node: NodeId,
@@ -249,6 +266,8 @@ export const NodeStatus = Type.Object({
   gitProcesses: Type.Integer(),
   replicas: Type.Integer(),
   promises: Type.Integer(),
+  /** The repositories whose replica on this node is being maintained: others answer their reads sooner. */
+  maintaining: Type.Optional(Type.Array(Id)),
 });
 export type NodeStatus = Static<typeof NodeStatus>;
 

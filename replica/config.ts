@@ -36,6 +36,19 @@ export interface ReplicaConfig {
   stopDelayMs: number;
   /** How long what runs by then gets to end before it is broken off. */
   stopMs: number;
+  /** Repacks and the like. */
+  maintenance: {
+    enabled: boolean;
+    /** How often stores are looked at. */
+    scanMs: number;
+    /** A store of so many packs has them combined. */
+    packs: number;
+    /** Of so many, even where the other replicas can't stand in meanwhile. */
+    urgentPacks: number;
+    deadlineMs: number;
+    /** How long readers are waited for before the packs go that they may still use. */
+    graceMs: number;
+  };
   failpoints: string | undefined;
 }
 
@@ -81,6 +94,14 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
     diskReserveBytes: settings.integer('TRIVET_DISK_RESERVE_BYTES', 64 * MIB, { min: 0, max: TIB, unit: 'bytes' }),
     stopDelayMs: settings.integer('TRIVET_STOP_DELAY_MS', 1_000, { min: 0, max: 600_000, unit: 'milliseconds' }),
     stopMs: settings.integer('TRIVET_STOP_MS', 20_000, milliseconds),
+    maintenance: {
+      enabled: settings.choice('TRIVET_MAINTENANCE', ['on', 'off'], 'on') === 'on',
+      scanMs: settings.integer('TRIVET_MAINTENANCE_SCAN_MS', 5_000, milliseconds),
+      packs: settings.integer('TRIVET_MAINTENANCE_PACKS', 50, { min: 2, max: 1_000_000, unit: 'packs' }),
+      urgentPacks: settings.integer('TRIVET_MAINTENANCE_URGENT_PACKS', 1_000, { min: 2, max: 1_000_000, unit: 'packs' }),
+      deadlineMs: settings.integer('TRIVET_MAINTENANCE_DEADLINE_MS', 21_600_000, milliseconds),
+      graceMs: settings.integer('TRIVET_MAINTENANCE_GRACE_MS', 120_000, milliseconds),
+    },
     failpoints,
   };
   settings.finish();

@@ -77,6 +77,7 @@ export class TestNode {
     await this.app.close();
     await this.context.readers.closeAll();
     await this.context.repair.close();
+    await this.context.maintenance.close();
     await this.context.controllers.close();
     await this.context.journal.close();
   }

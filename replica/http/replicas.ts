@@ -21,6 +21,7 @@ export function registerReplicas(plain: FastifyInstance, context: ReplicaContext
 
   app.delete('/repositories/:repository', { schema: { params: RepositoryParams } }, async (request) => {
     await context.repair.stop(request.params.repository);
+    await context.maintenance.stop(request.params.repository);
     await replicas.remove(request.params.repository);
     return {};
   });
