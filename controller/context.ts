@@ -7,6 +7,8 @@ import type { ControllerConfig } from './config.ts';
 import { DutyRoster } from './duties.ts';
 import { Events } from './events.ts';
 import { makeMetrics, type ControllerMetrics } from './metrics.ts';
+import { MaintenancePermission } from './maintenance/permission.ts';
+import { MaintenanceRequests } from './maintenance/requests.ts';
 import { makeNodeAgent, NodeClient } from './nodes/node-client.ts';
 import { Lifelines } from './nodes/lifelines.ts';
 import { NodeRegistry } from './nodes/node-registry.ts';
@@ -30,6 +32,7 @@ import { Decisions } from './store/decisions.ts';
 import { Duties } from './store/duties.ts';
 import { Findings } from './store/findings.ts';
 import { RepairJobs } from './store/jobs.ts';
+import { MaintenanceLeases } from './store/maintenance-leases.ts';
 import { Nodes } from './store/nodes.ts';
 import { Outbox } from './store/outbox.ts';
 import { Replicas } from './store/replicas.ts';
@@ -71,6 +74,8 @@ export interface ControllerContext {
   reconcile: Reconcile;
   repairs: RepairRequests;
   verification: Verification;
+  maintenance: MaintenanceRequests;
+  maintenancePermission: MaintenancePermission;
   listing: Listing;
   atRisk: AtRisk;
   dataLoss: DataLoss;
@@ -137,6 +142,8 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     lifelines: new Lifelines((node, signal) => node.client.lifeline(boot, signal), (node) => nodes.ask(node.id)),
     transactions: new Transactions(decisions, repositories, nodes),
     repairs: new RepairRequests({ repositories, jobs, verification, onOpened: onDue }),
+    maintenance: new MaintenanceRequests(repositories, nodes),
+    maintenancePermission: new MaintenancePermission({ repositories, leases: new MaintenanceLeases(database), isUsable: (node) => nodes.usable(node) !== undefined }),
     listing: new Listing({ nodes, repositories, replicas, findings, onFound }),
     atRisk: new AtRisk(new RepositoriesAtRisk(database), repositories, jobs, nodes),
     dataLoss: new DataLoss({ losses: dataLosses, repositories, nodes, heard: nodeRows, onAccepted: (record) => { events.dataLossAccepted(record); onDue(); } }),

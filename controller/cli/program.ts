@@ -6,6 +6,7 @@ import { DEFAULT_CONTROLLER } from './config.ts';
 import { addDataLosses } from './data-losses.ts';
 import { examples } from './examples.ts';
 import { addFindings } from './findings.ts';
+import { addMaintenanceRun } from './maintenance-run.ts';
 import { addRepairCancel } from './repair-cancel.ts';
 import { addRepairList } from './repair-list.ts';
 import { addRepairRetry } from './repair-retry.ts';
@@ -47,6 +48,8 @@ export function makeProgram(output: OutputConfiguration = {}): Command {
   addRepairCancel(repair);
   addRepairRetry(repair);
   addVerify(program);
+  const maintenance = program.command('maintenance').description('Keeping replicas fast: packs, indexes and graphs.');
+  addMaintenanceRun(maintenance);
   addFindings(program);
   const transactions = program.command('transactions').description('Transactions: what was decided about pushes.');
   addTransactionsList(transactions);
@@ -57,7 +60,8 @@ export function makeProgram(output: OutputConfiguration = {}): Command {
   for (const group of [repair, transactions]) {
     group.addHelpText('after', examples([`trivet ${group.name()} list`, 'begin here'], [`trivet ${group.name()} list --help`, 'what it takes']));
   }
-  for (const command of [...program.commands, ...repair.commands, ...transactions.commands]) {
+  maintenance.addHelpText('after', examples(['trivet maintenance run org/repo', 'each replica in turn'], ['trivet maintenance run --help', 'what it takes']));
+  for (const command of [...program.commands, ...repair.commands, ...maintenance.commands, ...transactions.commands]) {
     // A list of commands shows what each does; the particulars are in its own help.
     command.summary(command.description().split('\n')[0]!);
   }

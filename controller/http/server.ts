@@ -14,6 +14,7 @@ import { receivePack } from './git-receive-pack.ts';
 import { uploadPack } from './git-upload-pack.ts';
 import { registerHealth } from './health.ts';
 import { registerInternal } from './internal.ts';
+import { registerMaintenance } from './maintenance.ts';
 import { registerNodes } from './nodes.ts';
 import { registerRepairJobs } from './repair-jobs.ts';
 import { registerRepositories } from './repositories.ts';
@@ -72,6 +73,7 @@ export function makeServer(context: ControllerContext): FastifyInstance {
   registerAtRisk(app, context);
   registerRepairJobs(app, context);
   registerVerifications(app, context);
+  registerMaintenance(app, context);
   registerFindings(app, context);
   registerTransactions(app, context);
   registerDataLosses(app, context);

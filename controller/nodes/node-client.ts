@@ -112,6 +112,11 @@ export class NodeClient {
     });
   }
 
+  /** Asks for maintenance of a replica, which the node does when it can. Throws replica_missing, too_busy. */
+  async maintain(repository: string): Promise<void> {
+    await this.#call('POST', `/repositories/${repository}/maintenance`, nothing, { deadlineMs: SMALL_DEADLINE_MS });
+  }
+
   async replicas(): Promise<string[]> {
     return (await this.#call('GET', '/repositories', replicaListing, { deadlineMs: LIST_DEADLINE_MS })).replicas;
   }
