@@ -1,10 +1,13 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { execFile, execFileSync } from 'node:child_process';
+import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { systemClock } from '@trivet/proto/clock.ts';
-import { startGit } from '../git/process.ts';
+import { BYTES_PER_SECOND_HEADER } from '@trivet/proto/messages.ts';
+import { running, startGit } from '../git/process.ts';
 import type { Replica } from '../repository/replica.ts';
-import { TestNode, TestRepository } from '../test-node.ts';
+import { TestNode, TestRepository, TOKEN } from '../test-node.ts';
 import { combine, install } from './combine.ts';
 import { isProven, readRetired } from './retired.ts';
 import { work, type Workbench, type Worked } from './work.ts';
@@ -87,6 +90,22 @@ test('packs stay until every git has ended that may use them, for a while at mos
   t.is(packs(node, repository).length, 2);
   t.is(reader.busy, false);
   await sound(t, node, repository);
+});
+
+test('a clone that is under way when its packs go is whole', async (t) => {
+  const { node, repository } = await pushed(t, 30, 200_000);
+  const into = join(node.directory, 'clone');
+  const headers = [`authorization: Bearer ${TOKEN}`, `${BYTES_PER_SECOND_HEADER}: 4000000`].flatMap((header) => ['-c', `http.extraHeader=${header}`]);
+  const cloning = promisify(execFile)('git', [...headers, 'clone', '--bare', '-q', `${node.url}/repositories/${repository.id}`, into], { env: { PATH: process.env['PATH'], HOME: '/nonexistent' } as NodeJS.ProcessEnv });
+  let over = false;
+  void cloning.catch(() => {}).finally(() => { over = true; });
+  while (![...running].some(({ spawnargs }) => spawnargs.includes('upload-pack'))) await systemClock.sleep(1);
+  await maintain(node, repository, { whole: true, graceMs: 1 });
+  t.false(over, 'the packs have gone while it was under way');
+  t.is(packs(node, repository).length, 1);
+  await cloning;
+  t.is(execFileSync('git', ['rev-parse', 'main'], { cwd: into, encoding: 'utf8' }).trim(), repository.tips.get('refs/heads/main'));
+  execFileSync('git', ['fsck', '--full'], { cwd: into, stdio: 'pipe' });
 });
 
 test('control: an object that is not in the new pack keeps every old one', async (t) => {
@@ -175,11 +194,11 @@ test('a new pack that has vanished before the old ones went keeps them at the ne
   for (const name of gone) t.true(existsSync(join(again.gitDir(repository.id), 'objects', 'pack', `${name}.pack`)));
 });
 
-async function pushed(t: ExecutionContext, pushes: number) {
+async function pushed(t: ExecutionContext, pushes: number, fileBytes = 100) {
   const node = await TestNode.start(t);
   const repository = new TestRepository();
   await repository.createOn(node);
-  for (let i = 0; i < pushes; i++) await repository.push([node]);
+  for (let i = 0; i < pushes; i++) await repository.push([node], { fileBytes });
   return { node, repository };
 }
 

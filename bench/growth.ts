@@ -1,0 +1,108 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { clone } from './client/clone.ts';
+import { HttpClient } from './client/http.ts';
+import type { Row } from './measure.ts';
+import type { ReliabilityBench } from './reliability/measure.ts';
+import { PushChain } from './repositories/push-chain.ts';
+import { sendPrepared } from './rounds.ts';
+import { median } from './statistics.ts';
+import { startTrivet, type TrivetTarget } from './targets/trivet.ts';
+
+const NODES = 3;
+const CLIENTS = 8;
+
+/** One cluster with its repository. */
+interface Grower {
+  name: string;
+  target: TrivetTarget;
+  url: string;
+  chains: PushChain[];
+  clones: number;
+}
+
+/** What was measured at one point of the curve: milliseconds. */
+interface Point {
+  pushes: number;
+  push: number[];
+  clone: number[];
+}
+
+/**
+ * Whether a repository stays as fast as it was: how long a small push and a clone take after so many small pushes, with
+ * the nodes' maintenance and without it. Both clusters run side by side and are measured in turn, so that whatever drifts
+ * on the machine meets both. A clone is a request that was never made before.
+ */
+export async function growth(bench: ReliabilityBench): Promise<Row[]> {
+  const stages = bench.quick ? [0, 200, 500, 1_000] : [0, 1_000, 2_500, 5_000, 10_000];
+  const [pushes, clones] = bench.quick ? [15, 3] : [40, 7];
+  const growers = [await start(bench, 'maintained', 'on'), await start(bench, 'left alone', 'off')];
+  const client = new HttpClient();
+  const curves = new Map<Grower, Point[]>(growers.map((grower) => [grower, []]));
+  try {
+    for (const grower of growers) await sendPrepared({ client, url: grower.url }, PushChain.base());
+    let grown = 0;
+    for (const stage of stages) {
+      for (const grower of growers) {
+        bench.progress(`growth: ${stage.toLocaleString('en')} pushes, ${grower.name}`);
+        await grow(client, grower, stage - grown);
+      }
+      grown = Math.max(grown, stage);
+      const points = growers.map((grower): [Grower, Point] => [grower, { pushes: stage, push: [], clone: [] }]);
+      for (let i = 0; i < pushes; i++) {
+        for (const [grower, point] of points) point.push.push(await sendPrepared({ client, url: grower.url }, grower.chains[0]!.next()));
+      }
+      for (let i = 0; i < clones; i++) {
+        for (const [grower, point] of points) point.clone.push((await clone(client, grower.url, `git/growth-${grower.clones++}`)).milliseconds);
+      }
+      grown += pushes;
+      for (const [grower, point] of points) curves.get(grower)!.push(point);
+    }
+  } finally {
+    client.close();
+    for (const grower of growers) await grower.target.stop();
+  }
+  return growers.flatMap((grower) => rowsOf(grower, curves.get(grower)!, grower === growers[0]));
+}
+
+async function start(bench: ReliabilityBench, name: string, maintenance: 'on' | 'off'): Promise<Grower> {
+  const directory = join(bench.scratch, `growth-${maintenance}`);
+  await mkdir(directory);
+  const starting = startTrivet({ directory, nodes: NODES, store: bench.store }, { ...bench.environment, TRIVET_MAINTENANCE: maintenance });
+  bench.cleanup.add(() => starting.then((target) => target.stop(), () => {}));
+  const target = await starting;
+  const chains = Array.from({ length: CLIENTS }, (_, i) => new PushChain(`client-${i}`));
+  return { name, target, url: await target.createRepository('growth'), chains, clones: 0 };
+}
+
+async function grow(client: HttpClient, { url, chains }: Grower, pushes: number): Promise<void> {
+  let left = pushes;
+  await Promise.all(chains.map(async (chain) => {
+    while (left-- > 0) await sendPrepared({ client, url }, chain.next());
+  }));
+}
+
+/** The last point beside the first, and the whole curve below the table. */
+function rowsOf({ name }: Grower, curve: readonly Point[], judged: boolean): Row[] {
+  const [first, last] = [curve[0]!, curve.at(-1)!];
+  const common = { measure: 'growth', unit: 'ms', better: 'lower', summary: 'median' } as const;
+  const after = `after ${last.pushes.toLocaleString('en')} pushes ÷ at the start, ${name}`;
+  return [
+    {
+      ...common,
+      what: `small push ${after}`,
+      rounds: { plain: first.push, subject: last.push },
+      ...(judged && { must: { ratio: 1.5 }, dream: { ratio: 1.1 } }),
+    },
+    {
+      ...common,
+      // The pack that is sent grows as well: what is judged is the time beside that of a clone that must send as much.
+      what: `clone ${after}`,
+      rounds: { plain: first.clone, subject: last.clone },
+      notes: [
+        `${name}: ${curve.map((point) => (
+          `${point.pushes.toLocaleString('en')} pushes: push p50 ${median(point.push).toFixed(1)} ms, clone ${median(point.clone).toFixed(0)} ms`)).join('; ')}`,
+      ],
+    },
+  ];
+}
