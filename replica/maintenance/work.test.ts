@@ -104,7 +104,7 @@ test('a clone that is under way when its packs go is whole', async (t) => {
   t.false(over, 'the packs have gone while it was under way');
   t.is(packs(node, repository).length, 1);
   await cloning;
-  t.is(execFileSync('git', ['rev-parse', 'main'], { cwd: into, encoding: 'utf8' }).trim(), repository.tips.get('refs/heads/main'));
+  t.is(execFileSync('git', ['rev-parse', 'main'], { cwd: into, encoding: 'utf8' }).trim(), repository.tips.get('refs/heads/main')!);
   execFileSync('git', ['fsck', '--full'], { cwd: into, stdio: 'pipe' });
 });
 

@@ -50,6 +50,7 @@ const CONTROLLER_METRICS: Record<string, string> = {
 };
 const NODE_METRICS: Record<string, string> = {
   trivet_node_phase_seconds: 'histogram', trivet_node_reads_total: 'counter', trivet_node_in_doubt_settled_total: 'counter', trivet_node_repair_rounds_total: 'counter',
+  trivet_node_maintenances_total: 'counter', trivet_node_maintenance_step_seconds: 'histogram', trivet_node_maintained_packs_total: 'counter',
   trivet_node_ready: 'gauge', trivet_node_git_processes: 'gauge', trivet_node_promises: 'gauge',
   trivet_node_repair_objects_total: 'counter', trivet_node_repair_bytes_total: 'counter', trivet_node_verifications_total: 'counter',
 };
