@@ -41,7 +41,7 @@ export function registerRepairs(plain: FastifyInstance, context: ReplicaContext)
     return {};
   });
 
-  app.post('/repositories/:repository/maintenance', { schema: { params: RepositoryParams } }, async (request) => {
+  app.post('/repositories/:repository/maintenance', { config: { during: 'life' }, schema: { params: RepositoryParams } }, async (request) => {
     await maintenance.ask(request.params.repository);
     return {};
   });
