@@ -1,16 +1,21 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { clone } from './client/clone.ts';
 import { HttpClient } from './client/http.ts';
 import type { Row } from './measure.ts';
 import type { ReliabilityBench } from './reliability/measure.ts';
 import { PushChain } from './repositories/push-chain.ts';
+import type { PreparedPush } from './repositories/push-chains.ts';
 import { sendPrepared } from './rounds.ts';
 import { median } from './statistics.ts';
 import { startTrivet, type TrivetTarget } from './targets/trivet.ts';
 
 const NODES = 3;
-const CLIENTS = 8;
+const CLIENTS = 16;
+/** A push that a busy machine has refused is sent again; pushes that are measured are not. */
+const TRIES = 50;
+const RETRY_MS = 200;
 
 /** One cluster with its repository. */
 interface Grower {
@@ -56,7 +61,10 @@ export async function growth(bench: ReliabilityBench): Promise<Row[]> {
         for (const [grower, point] of points) point.clone.push((await clone(client, grower.url, `git/growth-${grower.clones++}`)).milliseconds);
       }
       grown += pushes;
-      for (const [grower, point] of points) curves.get(grower)!.push(point);
+      for (const [grower, point] of points) {
+        curves.get(grower)!.push(point);
+        bench.progress(`growth: ${grower.name}, ${textOf(point)}`);
+      }
     }
   } finally {
     client.close();
@@ -78,8 +86,20 @@ async function start(bench: ReliabilityBench, name: string, maintenance: 'on' | 
 async function grow(client: HttpClient, { url, chains }: Grower, pushes: number): Promise<void> {
   let left = pushes;
   await Promise.all(chains.map(async (chain) => {
-    while (left-- > 0) await sendPrepared({ client, url }, chain.next());
+    while (left-- > 0) await sendUntilTaken(client, url, chain.next());
   }));
+}
+
+async function sendUntilTaken(client: HttpClient, url: string, prepared: PreparedPush): Promise<void> {
+  for (let tried = 1; ; tried++) {
+    try {
+      await sendPrepared({ client, url }, prepared);
+      return;
+    } catch (error) {
+      if (tried === TRIES || !/not enough current replicas|too many requests|503/.test(String(error))) throw error;
+      await sleep(RETRY_MS);
+    }
+  }
 }
 
 /** The last point beside the first, and the whole curve below the table. */
@@ -100,9 +120,12 @@ function rowsOf({ name }: Grower, curve: readonly Point[], judged: boolean): Row
       what: `clone ${after}`,
       rounds: { plain: first.clone, subject: last.clone },
       notes: [
-        `${name}: ${curve.map((point) => (
-          `${point.pushes.toLocaleString('en')} pushes: push p50 ${median(point.push).toFixed(1)} ms, clone ${median(point.clone).toFixed(0)} ms`)).join('; ')}`,
+        `${name}: ${curve.map(textOf).join('; ')}`,
       ],
     },
   ];
+}
+
+function textOf({ pushes, push, clone: clones }: Point): string {
+  return `${pushes.toLocaleString('en')} pushes: push p50 ${median(push).toFixed(1)} ms, clone ${median(clones).toFixed(0)} ms`;
 }
