@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { chmod, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { PATIENCE_MS, until } from '../cluster.ts';
 import { attempt, run } from './commands.ts';
 import type { Engine } from './engine.ts';
 import { pushed } from './pushed.ts';
@@ -20,8 +21,8 @@ if [ "$*" = 'up -d --build' ]; then set -- up -d --build --scale grafana=0; fi
 exec docker-compose "$@"
 `;
 
-/** A block of the page that is run: under which headings it stands, and what it says. */
-export interface Block { heading: string; commands: string }
+/** A block of the page that is run: the heading it stands under, with a number from the second on, and what it says. */
+export interface Block { name: string; commands: string }
 
 /** The blocks of docs/operating.md that are marked `tried`, in their order. */
 export async function triedBlocks(): Promise<Block[]> {
@@ -29,12 +30,15 @@ export async function triedBlocks(): Promise<Block[]> {
   let heading = '';
   for (const [, title, commands] of (await readFile(join(ROOT, 'docs/operating.md'), 'utf8')).matchAll(/^#+ (.*)$|^```sh tried\n([\s\S]*?)^```$/gm)) {
     if (title !== undefined) heading = title;
-    else blocks.push({ heading, commands: commands! });
+    else {
+      const earlier = blocks.filter(({ name }) => name.replace(/, \d+$/, '') === heading).length;
+      blocks.push({ name: earlier === 0 ? heading : `${heading}, ${earlier + 1}`, commands: commands! });
+    }
   }
   return blocks;
 }
 
-/** What happens before and after each block, by its heading. `known` is what an operator reads off a screen: blocks get it as variables. */
+/** What happens before and after each block, by its name. `known` is what an operator reads off a screen: blocks get it as variables. */
 const STORY: Readonly<Record<string, { before?(stack: Stack, known: NodeJS.ProcessEnv): Promise<unknown>; after?(stack: Stack, known: NodeJS.ProcessEnv): Promise<unknown> }>> = {
   'With compose': { after: (stack) => pushed(stack, 'test') },
   'Restart a part': { after: (stack) => pushed(stack, 'test') },
@@ -52,6 +56,11 @@ const STORY: Readonly<Record<string, { before?(stack: Stack, known: NodeJS.Proce
       known['late'] = await pushed(stack, 'late');
       const { id, replicas } = await stack.show('late');
       Object.assign(known, { id, node: replicas[0]!.node });
+    },
+  },
+  'SQL that is older than the disks, 2': {
+    async before(stack) {
+      await until(async () => (await stack.atRisk()).some(({ repository, kind }) => repository === 'test' && kind === 'unavailable'), PATIENCE_MS, () => 'nobody noticed that SQL is old');
     },
   },
   'A node is lost': {
@@ -84,12 +93,12 @@ export async function operate(engine: Engine, parent: string, say: (what: string
   // The page's own .env says these.
   for (const key of ['TRIVET_SECRETS', 'COMPOSE_PROJECT_NAME', 'COMPOSE_FILE']) delete environment[key];
   try {
-    for (const { heading, commands } of await triedBlocks()) {
-      await say(`operating.md, "${heading}"`, async () => {
-        const story = STORY[heading];
+    for (const { name, commands } of await triedBlocks()) {
+      await say(`operating.md, "${name}"`, async () => {
+        const story = STORY[name];
         await story?.before?.(stack, environment);
         // A change of any setting makes parts anew, as a change of the image would.
-        if (heading === 'Upgrade') environment['TRIVET_LOG_LEVEL'] = 'debug';
+        if (name === 'Upgrade') environment['TRIVET_LOG_LEVEL'] = 'debug';
         const { code, stdout, stderr } = await attempt('bash', ['-c', PRELUDE + commands.replaceAll('127.0.0.1:8080', new URL(stack.url).host)], { cwd: checkout, environment });
         assert.equal(code, 0, `${commands}\n${stdout}${stderr}`);
         await story?.after?.(stack, environment);

@@ -66,6 +66,12 @@ export class Stack {
     return await response.json() as RepositoryView;
   }
 
+  /** What is at risk; nothing while no controller can say. */
+  async atRisk(): Promise<{ repository: string; kind: string }[]> {
+    const response = await fetch(`${this.url}/api/v1/at-risk`, { signal: AbortSignal.timeout(10_000) }).catch(() => undefined);
+    return response?.ok === true ? (await response.json() as { items: { repository: string; kind: string }[] }).items : [];
+  }
+
   /** Waits until every replica is current. */
   async converged(repository: string): Promise<RepositoryView> {
     let view = await this.show(repository);
