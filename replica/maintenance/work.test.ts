@@ -1,10 +1,12 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { systemClock } from '@trivet/proto/clock.ts';
-import { BYTES_PER_SECOND_HEADER } from '@trivet/proto/messages.ts';
 import { running, startGit } from '../git/process.ts';
 import type { Replica } from '../repository/replica.ts';
 import { TestNode, TestRepository, TOKEN } from '../test-node.ts';
@@ -95,14 +97,16 @@ test('packs stay until every git has ended that may use them, for a while at mos
 test('a clone that is under way when its packs go is whole', async (t) => {
   const { node, repository } = await pushed(t, 30, 200_000);
   const into = join(node.directory, 'clone');
-  const headers = [`authorization: Bearer ${TOKEN}`, `${BYTES_PER_SECOND_HEADER}: 4000000`].flatMap((header) => ['-c', `http.extraHeader=${header}`]);
-  const cloning = promisify(execFile)('git', [...headers, 'clone', '--bare', '-q', `${node.url}/repositories/${repository.id}`, into], { env: { PATH: process.env['PATH'], HOME: '/nonexistent' } as NodeJS.ProcessEnv });
+  const { url, release } = await stallingProxy(t, node.url, 500_000);
+  const header = ['-c', `http.extraHeader=authorization: Bearer ${TOKEN}`];
+  const cloning = promisify(execFile)('git', [...header, 'clone', '--bare', '-q', `${url}/repositories/${repository.id}`, into], { env: { PATH: process.env['PATH'], HOME: '/nonexistent' } as NodeJS.ProcessEnv });
   let over = false;
   void cloning.catch(() => {}).finally(() => { over = true; });
   while (![...running].some(({ spawnargs }) => spawnargs.includes('upload-pack'))) await systemClock.sleep(1);
   await maintain(node, repository, { whole: true, graceMs: 1 });
   t.false(over, 'the packs have gone while it was under way');
   t.is(packs(node, repository).length, 1);
+  release();
   await cloning;
   t.is(execFileSync('git', ['rev-parse', 'main'], { cwd: into, encoding: 'utf8' }).trim(), repository.tips.get('refs/heads/main')!);
   execFileSync('git', ['fsck', '--full'], { cwd: into, stdio: 'pipe' });
@@ -232,4 +236,30 @@ function flip(path: string): void {
   bytes[40]! ^= 1;
   chmodSync(path, 0o644);
   writeFileSync(path, bytes);
+}
+
+/** A way to a node on which answers stop after so many bytes of a connection, until they are released. */
+async function stallingProxy(t: ExecutionContext, to: string, afterBytes: number): Promise<{ url: string; release: () => void }> {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const sockets = new Set<Socket>();
+  const proxy = createServer((client) => {
+    const server = connect(Number(new URL(to).port), '127.0.0.1');
+    for (const socket of [client, server]) sockets.add(socket.on('error', () => {}));
+    client.pipe(server);
+    void pipeline(server, async function* (answers: AsyncIterable<Buffer>) {
+      let bytes = 0;
+      for await (const chunk of answers) {
+        bytes += chunk.length;
+        if (bytes > afterBytes) await released;
+        yield chunk;
+      }
+    }, client).catch(() => {});
+  });
+  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => {
+    release();
+    for (const socket of sockets) socket.destroy();
+    proxy.close();
+  });
+  return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, release };
 }
