@@ -29,7 +29,9 @@ export type Policy = Static<typeof Policy>;
 
 export const VoteHeader = Type.Object({
   transaction: Id,
-  commands: Type.Array(CommandMessage, { minItems: 1 }),
+  commands: Type.Array(CommandMessage),
+  /** The branch that HEAD shall point at afterwards. No git client can ask for it. */
+  head: Type.Optional(RefName),
   /** Whether either all commands take effect or none. */
   atomic: Type.Boolean(),
   policy: Policy,
@@ -42,7 +44,7 @@ export type VoteHeader = Static<typeof VoteHeader>;
 
 export const VoteAnswer = Type.Object({
   vote: DigestText,
-  /** In the order of the commands. */
+  /** In the order of the commands; behind them, the one on `head`. */
   verdicts: Type.Array(Type.String()),
   /** `ok`, or why the pack could not be taken in. */
   unpack: Type.String(),
@@ -166,6 +168,10 @@ export const VerifyAnswer = Type.Object({
   tookMs: Type.Number({ minimum: 0 }),
 });
 export type VerifyAnswer = Static<typeof VerifyAnswer>;
+
+/** Whether a replica is gone from the disk: one that isn't empty stays, where only an empty one was to go. */
+export const ReplicaRemoval = Type.Object({ removed: Type.Boolean() }, closed);
+export type ReplicaRemoval = Static<typeof ReplicaRemoval>;
 
 /** Every repository directory on a node's disk. */
 export const ReplicaListing = Type.Object({ replicas: Type.Array(Id) });
