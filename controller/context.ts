@@ -23,7 +23,10 @@ import { Reconcile } from './repair/reconcile.ts';
 import { Repair } from './repair/repair.ts';
 import { RepairRequests } from './repair/requests.ts';
 import { Verification } from './repair/verification.ts';
+import { Changes } from './repositories/changes.ts';
 import { Creation } from './repositories/creation.ts';
+import { Disposal } from './repositories/disposal.ts';
+import { TrashBin } from './repositories/trash-bin.ts';
 import { Reader } from './routing/reader.ts';
 import { RepositoriesAtRisk } from './store/at-risk.ts';
 import { DataLosses } from './store/data-losses.ts';
@@ -36,7 +39,10 @@ import { MaintenanceLeases } from './store/maintenance-leases.ts';
 import { Nodes } from './store/nodes.ts';
 import { Outbox } from './store/outbox.ts';
 import { Replicas } from './store/replicas.ts';
+import { Removals } from './store/removals.ts';
 import { Repositories } from './store/repositories.ts';
+import { RepositoryChanges } from './store/repository-changes.ts';
+import { Trash } from './store/trash.ts';
 import { TurnLock } from './store/turn-lock.ts';
 import { Verifications } from './store/verifications.ts';
 import { Coordinator, type VotedTransaction } from './transaction/coordinator.ts';
@@ -70,6 +76,9 @@ export interface ControllerContext {
   reader: Reader;
   coordinator: Coordinator;
   creation: Creation;
+  changes: Changes;
+  trash: TrashBin;
+  disposal: Disposal;
   admission: Admission;
   reconcile: Reconcile;
   repairs: RepairRequests;
@@ -98,6 +107,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const findings = new Findings(database);
   const verifications = new Verifications(database);
   const dataLosses = new DataLosses(database);
+  const removals = new Removals(database);
   const turnLock = new TurnLock(database);
 
   const events: Events = new Events(log, () => metrics);
@@ -144,11 +154,16 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     repairs: new RepairRequests({ repositories, jobs, verification, onOpened: onDue }),
     maintenance: new MaintenanceRequests(repositories, nodes),
     maintenancePermission: new MaintenancePermission({ repositories, leases: new MaintenanceLeases(database), isUsable: (node) => nodes.usable(node) !== undefined }),
-    listing: new Listing({ nodes, repositories, replicas, findings, onFound }),
+    listing: new Listing({ nodes, repositories, replicas, removals, findings, youngMs: config.unknownAfterMs, onFound }),
     atRisk: new AtRisk(new RepositoriesAtRisk(database), repositories, jobs, nodes),
     dataLoss: new DataLoss({ losses: dataLosses, repositories, nodes, heard: nodeRows, onAccepted: (record) => { events.dataLossAccepted(record); onDue(); } }),
     reader: new Reader(nodes, silence, events, systemClock, config.deadlines.readMs),
-    creation: new Creation(repositories, nodes),
+    creation: new Creation(repositories, nodes, failpoint),
+    changes: new Changes({ changes: new RepositoryChanges(database), repositories, nodes, coordinator, failpoint }),
+    trash: new TrashBin({
+      trash: new Trash(database), repositories, retentionMs: config.trashRetentionMs, failpoint, onPurged: (repository) => events.purged(repository),
+    }),
+    disposal: new Disposal(removals, nodes),
     admission: new Admission(replicas, findings, nodeRows, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
     // The boot's id tells two processes of one name apart.

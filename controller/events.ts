@@ -97,6 +97,11 @@ export class Events implements NodeEvents, ReadEvents, TransactionEvents, Repair
     this.#log.error({ ...record }, 'an operator accepted the loss of acknowledged pushes');
   }
 
+  /** A repository has left the trash for good. */
+  purged(repository: string): void {
+    this.#log.info({ repository }, 'a repository was purged');
+  }
+
   /** An event from the outbox. */
   delivered({ sequence, repository, kind, payload }: OutboxEvent): void {
     this.#log.info({ sequence, repository, kind, payload }, 'event');

@@ -14,6 +14,11 @@ const CONDITION_MS = 5_000;
 /** How often other controllers are told, in SQL, which nodes this one hears of. */
 const HEARD_MS = 2_000;
 const PRUNE_MS = 60_000;
+/** How often copies that shall go are looked for. */
+const DISPOSAL_MS = 1_000;
+/** The trash is looked through this many times in the time that things stay there. */
+const TRASH_LOOKS = 10;
+const MAX_TRASH_MS = 60_000;
 /** Rows removed by one pass at most. */
 const PRUNE_LIMIT = 1_000;
 
@@ -53,6 +58,8 @@ export function startLoops(context: ControllerContext): Loops {
     every(Math.min(pauseMs, VERIFICATION_MS), () => ifHeld('verification', () => verification.tick())),
     every(Math.min(verifyIntervalMs, MAX_TIMER_MS), () => ifHeld('listing', () => listing.run())),
     every(CONDITION_MS, async () => setCondition(context.metrics, await conditionOf(context))),
+    every(Math.min(config.trashRetentionMs / TRASH_LOOKS, MAX_TRASH_MS), () => ifHeld('trash', () => context.trash.run())),
+    every(DISPOSAL_MS, () => ifHeld('removals', () => context.disposal.run())),
     every(PRUNE_MS, () => ifHeld('prune', async () => {
       const before = new Date(Date.now() - config.repair.retentionMs);
       await jobs.prune(before, PRUNE_LIMIT);

@@ -183,8 +183,8 @@ export function planOf(request: DataLossRequest): DataLossPlan {
 function routeOf(name: string): Route {
   return {
     repository: {
-      id: idOf(name), name, objectFormat: 'sha1', defaultBranch: 'refs/heads/main', replicationFactor: 3, generation: 45, digest: DIGEST,
-      policy: { denyDeletes: false, denyNonFastForwards: false }, createdAt: new Date(),
+      id: idOf(name), name, state: 'ready', objectFormat: 'sha1', defaultBranch: 'refs/heads/main', replicationFactor: 3, intendedFactor: null, generation: 45, digest: DIGEST,
+      policy: { denyDeletes: false, denyNonFastForwards: false }, createdAt: new Date(), trashed: null,
     },
     replicas: [],
   };

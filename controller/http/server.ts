@@ -17,7 +17,9 @@ import { registerInternal } from './internal.ts';
 import { registerMaintenance } from './maintenance.ts';
 import { registerNodes } from './nodes.ts';
 import { registerRepairJobs } from './repair-jobs.ts';
+import { registerGitmeshRepositories } from './gitmesh-repositories.ts';
 import { registerRepositories } from './repositories.ts';
+import { registerTrash } from './trash.ts';
 import { registerTransactions } from './transactions.ts';
 import { registerVerifications } from './verifications.ts';
 
@@ -68,7 +70,9 @@ export function makeServer(context: ControllerContext): FastifyInstance {
       return reply;
     });
   });
+  registerGitmeshRepositories(app, context);
   registerRepositories(app, context);
+  registerTrash(app, context);
   registerNodes(app, context);
   registerAtRisk(app, context);
   registerRepairJobs(app, context);

@@ -7,7 +7,7 @@ import { ERRORS, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import { PROTOCOL_HEADERS } from '@trivet/proto/protocol-version.ts';
 import {
   GENERATION_HEADER, NodeStatus, PrepareAnswer, PromiseListing, RefsSnapshot, RepairAnswer, RepairProgress, REQUEST_ID_HEADER,
-  ReplicaListing, ReplicaPosition, VerifyAnswer, VoteAnswer,
+  ReplicaListing, ReplicaPosition, ReplicaRemoval, VerifyAnswer, VoteAnswer,
   type AbortRequest, type AdoptRequest, type CommitRequest, type CreateReplicaRequest, type PrepareRequest, type RepairRequest,
 } from '@trivet/proto/messages.ts';
 
@@ -28,6 +28,7 @@ const nodeStatus = Compile(NodeStatus);
 const repairAnswer = Compile(RepairAnswer);
 const repairProgress = Compile(RepairProgress);
 const verifyAnswer = Compile(VerifyAnswer);
+const replicaRemoval = Compile(ReplicaRemoval);
 const replicaListing = Compile(ReplicaListing);
 const promiseListing = Compile(PromiseListing);
 const refsSnapshot = Compile(RefsSnapshot);
@@ -86,8 +87,13 @@ export class NodeClient {
     return this.#call('PUT', `/repositories/${repository}`, position, { json: message, deadlineMs: SMALL_DEADLINE_MS });
   }
 
-  async removeReplica(repository: string): Promise<void> {
-    await this.#call('DELETE', `/repositories/${repository}`, nothing, { deadlineMs: SMALL_DEADLINE_MS });
+  /**
+   * @param options.ifEmpty only if it holds nothing: no ref, no object, no vote
+   * @returns whether it is gone
+   */
+  async removeReplica(repository: string, { ifEmpty = false } = {}): Promise<boolean> {
+    const path = `/repositories/${repository}${ifEmpty ? '?ifEmpty=true' : ''}`;
+    return (await this.#call('DELETE', path, replicaRemoval, { deadlineMs: LIST_DEADLINE_MS })).removed;
   }
 
   /** One round of a repair. */
