@@ -15,6 +15,8 @@ export interface ControllerConfig {
   limits: Limits;
   /** How long a deleted repository can be restored. */
   trashRetentionMs: number;
+  /** Imports that this controller carries at once. */
+  importConcurrency: number;
   /** How old a repository directory must be before it counts as one that SQL doesn't know. */
   unknownAfterMs: number;
   /** How often every node is asked for its heartbeat. */
@@ -144,6 +146,7 @@ export function readControllerConfig(environment: Environment): ControllerConfig
       maxBatch: count('TRIVET_MAX_BATCH', 64, 'transactions'),
     },
     trashRetentionMs: longMs('TRIVET_TRASH_RETENTION_MS', 7 * DAY_MS),
+    importConcurrency: count('TRIVET_IMPORT_CONCURRENCY', 2, 'imports'),
     unknownAfterMs: ms('TRIVET_UNKNOWN_AFTER_MS', 600_000),
     heartbeatMs: ms('TRIVET_HEARTBEAT_MS', 1_000),
     heartbeatDeadlineMs: ms('TRIVET_HEARTBEAT_DEADLINE_MS', 1_000),

@@ -26,6 +26,7 @@ import { Verification } from './repair/verification.ts';
 import { Changes } from './repositories/changes.ts';
 import { Creation } from './repositories/creation.ts';
 import { Disposal } from './repositories/disposal.ts';
+import { Importing } from './repositories/importing.ts';
 import { TrashBin } from './repositories/trash-bin.ts';
 import { Reader } from './routing/reader.ts';
 import { RepositoriesAtRisk } from './store/at-risk.ts';
@@ -34,6 +35,7 @@ import { openDatabase, type Database } from './store/database.ts';
 import { Decisions } from './store/decisions.ts';
 import { Duties } from './store/duties.ts';
 import { Findings } from './store/findings.ts';
+import { Imports } from './store/imports.ts';
 import { RepairJobs } from './store/jobs.ts';
 import { MaintenanceLeases } from './store/maintenance-leases.ts';
 import { Nodes } from './store/nodes.ts';
@@ -79,6 +81,8 @@ export interface ControllerContext {
   changes: Changes;
   trash: TrashBin;
   disposal: Disposal;
+  imports: Imports;
+  importing: Importing;
   admission: Admission;
   reconcile: Reconcile;
   repairs: RepairRequests;
@@ -108,6 +112,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const verifications = new Verifications(database);
   const dataLosses = new DataLosses(database);
   const removals = new Removals(database);
+  const imports = new Imports(database);
   const turnLock = new TurnLock(database);
 
   const events: Events = new Events(log, () => metrics);
@@ -143,6 +148,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     jobs, repair, targets: makeRepairTargets(nodes), events, clock: systemClock,
     options: { holder: config.controller, concurrency: config.repair.concurrency, perNode: config.repair.perNode, leaseMs },
   });
+  const creation = new Creation(repositories, nodes, failpoint);
   const verification = new Verification({
     verifications, repositories, findings, nodes, events, clock: systemClock, random: Math.random, options: config.verification, onFound: onDue,
   });
@@ -158,7 +164,11 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     atRisk: new AtRisk(new RepositoriesAtRisk(database), repositories, jobs, nodes),
     dataLoss: new DataLoss({ losses: dataLosses, repositories, nodes, heard: nodeRows, onAccepted: (record) => { events.dataLossAccepted(record); onDue(); } }),
     reader: new Reader(nodes, silence, events, systemClock, config.deadlines.readMs),
-    creation: new Creation(repositories, nodes, failpoint),
+    creation, imports,
+    importing: new Importing({
+      imports, repositories, creation, nodes, coordinator, events, failpoint,
+      options: { holder: config.controller, concurrency: config.importConcurrency, leaseMs, maxCommands: config.limits.maxCommands },
+    }),
     changes: new Changes({ changes: new RepositoryChanges(database), repositories, nodes, coordinator, failpoint }),
     trash: new TrashBin({
       trash: new Trash(database), repositories, retentionMs: config.trashRetentionMs, failpoint, onPurged: (repository) => events.purged(repository),

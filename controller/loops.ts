@@ -33,7 +33,7 @@ export interface Loops {
  * The controller's background work. None overlaps itself; a store that doesn't answer is tried again at the next tick.
  *
  * Each controller does for itself: heartbeats and what they tell others (each has its own view of the nodes), the claims
- * of jobs and events (each is one row that one of them gets, so more controllers are more hands), and what it exports. One
+ * of jobs, imports and events (each is one row that one of them gets, so more controllers are more hands), and what it exports. One
  * does for all, under a duty: what looks through tables or disks as a whole, where two would find the same; and
  * verification, which leaves a node in peace between two questions as long as only one controller asks.
  */
@@ -53,6 +53,7 @@ export function startLoops(context: ControllerContext): Loops {
     every(config.heartbeatMs, () => ifHeld('listing', () => listing.run(true))),
     every(HEARD_MS, () => context.nodeRows.heard(nodes.byUse.usable)),
     every(config.reconcileMs, async () => reconcile.poke()),
+    every(config.reconcileMs, () => context.importing.tick()),
     every(SWEEP_MS, () => ifHeld('sweep', () => reconcile.sweep())),
     every(DELIVERY_MS, async () => { await delivery.run(); }),
     every(Math.min(pauseMs, VERIFICATION_MS), () => ifHeld('verification', () => verification.tick())),
@@ -64,6 +65,7 @@ export function startLoops(context: ControllerContext): Loops {
       const before = new Date(Date.now() - config.repair.retentionMs);
       await jobs.prune(before, PRUNE_LIMIT);
       await findings.prune(before, PRUNE_LIMIT);
+      await context.imports.prune(before, PRUNE_LIMIT);
     })),
   ];
   const stopWork = () => timers.forEach((timer) => clearInterval(timer));

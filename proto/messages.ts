@@ -202,6 +202,31 @@ export const PromiseListing = Type.Object({
 });
 export type PromiseListing = Static<typeof PromiseListing>;
 
+// --- imports --------------------------------------------------------------------------------------------------------
+// The answer to an import is a frame as a vote's body: its length, ImportHeader as JSON, the pack.
+
+export const ImportRequest = Type.Object({
+  source: Type.Union([
+    Type.Object({ url: Type.String({ minLength: 1, maxLength: 2000 }) }, closed),
+    Type.Object({ directory: Type.String({ minLength: 1, maxLength: 2000 }) }, closed),
+  ]),
+  objectFormat: ObjectFormatText,
+}, closed);
+export type ImportRequest = Static<typeof ImportRequest>;
+
+export const ImportHeader = Type.Object({
+  /** The branch that HEAD points at; null when there is none. */
+  head: Type.Union([RefName, Type.Null()]),
+  refs: Type.Array(Type.Tuple([RefName, OidText])),
+  objects: Count,
+  bytes: Count,
+}, closed);
+export type ImportHeader = Static<typeof ImportHeader>;
+
+/** How far the fetch is. The total is null while it isn't known. */
+export const ImportProgress = Type.Object({ objects: Count, totalObjects: Type.Union([Count, Type.Null()]), bytes: Count }, closed);
+export type ImportProgress = Static<typeof ImportProgress>;
+
 // --- node and controller --------------------------------------------------------------------------------------------
 
 export const HandshakeRequest = Type.Object({

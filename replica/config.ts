@@ -49,6 +49,15 @@ export interface ReplicaConfig {
     /** How long readers are waited for before the packs go that they may still use. */
     graceMs: number;
   };
+  /** Repositories in directories below this one may be imported; undefined: none. */
+  importDirectory: string | undefined;
+  /** Whether an import may come from a loopback or a private address. */
+  importPrivate: boolean;
+  /** The largest repository that is imported, and for how long it may take. */
+  importBytes: number;
+  importMs: number;
+  /** Imports at once. */
+  maxImports: number;
   failpoints: string | undefined;
 }
 
@@ -67,6 +76,7 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
   if (token !== '' && token.length < 16) settings.fault('TRIVET_TOKEN', 'must have at least 16 characters');
   const failpoints = settings.optionalText('TRIVET_FAILPOINTS');
   if (failpoints !== undefined && environment['NODE_ENV'] !== 'test') settings.fault('TRIVET_FAILPOINTS', 'is for tests only (NODE_ENV=test)');
+  const importDirectory = settings.optionalText('TRIVET_IMPORT_DIRECTORY');
   const url = settings.text('TRIVET_URL', `http://${host}:${port}`).replace(/\/+$/, '');
   if (!/^https?:\/\/[^/?#]+$/.test(url) || !URL.canParse(url)) settings.fault('TRIVET_URL', 'must be an http URL without a path');
   const milliseconds = { min: 1, max: 86_400_000, unit: 'milliseconds' };
@@ -102,6 +112,11 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
       deadlineMs: settings.integer('TRIVET_MAINTENANCE_DEADLINE_MS', 21_600_000, milliseconds),
       graceMs: settings.integer('TRIVET_MAINTENANCE_GRACE_MS', 120_000, milliseconds),
     },
+    importDirectory: importDirectory === undefined ? undefined : resolve(importDirectory),
+    importPrivate: settings.choice('TRIVET_IMPORT_PRIVATE', ['true', 'false'], 'false') === 'true',
+    importBytes: settings.integer('TRIVET_IMPORT_BYTES', 10 * 1024 * MIB, { min: KIB, max: TIB, unit: 'bytes' }),
+    importMs: settings.integer('TRIVET_IMPORT_MS', 7_200_000, milliseconds),
+    maxImports: settings.integer('TRIVET_MAX_IMPORTS', 2, { min: 1, max: 100, unit: 'imports' }),
     failpoints,
   };
   settings.finish();

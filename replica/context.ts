@@ -17,6 +17,7 @@ import { Participant } from './participant/participant.ts';
 import { InDoubt } from './participant/in-doubt.ts';
 import { Lifelines } from './participant/lifelines.ts';
 import { roomBytes, roomIn } from './participant/room.ts';
+import { Imports } from './imports/imports.ts';
 import { Ingest } from './quarantine/ingest.ts';
 import { Repair } from './repair/repair.ts';
 import { replicaDisk, type ReplicaDisk } from './repository/replica-disk.ts';
@@ -59,6 +60,7 @@ export interface ReplicaContext {
   repair: Repair;
   verify: Verify;
   maintenance: Maintenance;
+  imports: Imports;
   /** Brings everything written to the data directory's file system to the disk. */
   flush: () => Promise<void>;
   uploadPacks: UploadPackLimiter;
@@ -118,9 +120,12 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
     events: maintenanceEvents(log, metrics),
     options: config.maintenance,
   });
+  const imports = new Imports(join(config.directory, 'imports'), {
+    directory: config.importDirectory, allowPrivate: config.importPrivate, maxBytes: config.importBytes, maxMs: config.importMs, maxImports: config.maxImports, hasRoom,
+  });
   return {
     config, boot: newId(), ready: false, stopping: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, hasRoom, isWritable, readers, participant, inDoubt,
-    lifelines, controllers, repair, verify, maintenance, flush, uploadPacks, responses,
+    lifelines, controllers, repair, verify, maintenance, imports, flush, uploadPacks, responses,
   };
 }
 

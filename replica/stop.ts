@@ -21,7 +21,7 @@ export async function stopNode(context: ReplicaContext, requests: RequestsInFlig
   context.stopping = 'leaving';
   context.metrics.ready.set(0);
   lifelines.close();
-  await Promise.all([context.repair.close(), context.verify.close(), context.maintenance.close()]);
+  await Promise.all([context.repair.close(), context.verify.close(), context.maintenance.close(), context.imports.close()]);
   if (wasReady) await sleep(config.stopDelayMs);
   context.stopping = 'left';
   const isOver = () => Object.values(takingPart(context)).every((count) => count === 0);

@@ -11,10 +11,10 @@ export const NEW_REPOSITORY = {
   denyNonFastForwards: Type.Optional(Type.Boolean()),
   denyDeletes: Type.Optional(Type.Boolean()),
 };
-const Given = Type.Object(NEW_REPOSITORY);
+type Given = { [Key in keyof typeof NEW_REPOSITORY]?: Static<typeof NEW_REPOSITORY[Key]> };
 
 /** With everything that wasn't given as it is otherwise. */
-export function newRepository(name: string, given: Static<typeof Given>, replicationFactor: number): NewRepository {
+export function newRepository(name: string, given: Given, replicationFactor: number): NewRepository {
   return {
     name,
     defaultBranch: branchRef(given.defaultBranch ?? 'main'),

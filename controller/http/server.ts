@@ -13,6 +13,7 @@ import { parseGitPath } from './git-path.ts';
 import { receivePack } from './git-receive-pack.ts';
 import { uploadPack } from './git-upload-pack.ts';
 import { registerHealth } from './health.ts';
+import { registerImports } from './imports.ts';
 import { registerInternal } from './internal.ts';
 import { registerMaintenance } from './maintenance.ts';
 import { registerNodes } from './nodes.ts';
@@ -73,6 +74,7 @@ export function makeServer(context: ControllerContext): FastifyInstance {
   registerGitmeshRepositories(app, context);
   registerRepositories(app, context);
   registerTrash(app, context);
+  registerImports(app, context);
   registerNodes(app, context);
   registerAtRisk(app, context);
   registerRepairJobs(app, context);

@@ -3,12 +3,14 @@ import { Agent, request, type Dispatcher } from 'undici';
 import type { TSchema, Static } from 'typebox';
 import Type from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
+import { ByteReader } from '@trivet/proto/byte-reader.ts';
+import { chunksOf } from '@trivet/proto/chunks-of.ts';
 import { ERRORS, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import { PROTOCOL_HEADERS } from '@trivet/proto/protocol-version.ts';
 import {
-  GENERATION_HEADER, NodeStatus, PrepareAnswer, PromiseListing, RefsSnapshot, RepairAnswer, RepairProgress, REQUEST_ID_HEADER,
+  GENERATION_HEADER, ImportHeader, ImportProgress, NodeStatus, PrepareAnswer, PromiseListing, RefsSnapshot, RepairAnswer, RepairProgress, REQUEST_ID_HEADER,
   ReplicaListing, ReplicaPosition, ReplicaRemoval, VerifyAnswer, VoteAnswer,
-  type AbortRequest, type AdoptRequest, type CommitRequest, type CreateReplicaRequest, type PrepareRequest, type RepairRequest,
+  type AbortRequest, type AdoptRequest, type CommitRequest, type CreateReplicaRequest, type ImportRequest, type PrepareRequest, type RepairRequest,
 } from '@trivet/proto/messages.ts';
 
 /** Connections to one node at once; more requests than that wait for one to come free. */
@@ -32,11 +34,22 @@ const replicaRemoval = Compile(ReplicaRemoval);
 const replicaListing = Compile(ReplicaListing);
 const promiseListing = Compile(PromiseListing);
 const refsSnapshot = Compile(RefsSnapshot);
+const importHeader = Compile(ImportHeader);
+const importProgress = Compile(ImportProgress);
 const nothing = Compile(Type.Object({}));
 
 /** The agent all clients of a controller share: keeps connections to every node open. */
 export function makeNodeAgent(): Agent {
   return new Agent({ connections: MAX_CONNECTIONS, pipelining: 1, keepAliveTimeout: 60_000, connect: { timeout: 2_000 } });
+}
+
+/** What a node has fetched for an import. */
+export interface NodeImport {
+  header: ImportHeader;
+  /** To be read once; throws when it breaks off. */
+  pack: AsyncIterable<Buffer>;
+  /** Nobody wants the rest. */
+  close(): void;
 }
 
 /** A read that a node has begun to answer. */
@@ -94,6 +107,30 @@ export class NodeClient {
   async removeReplica(repository: string, { ifEmpty = false } = {}): Promise<boolean> {
     const path = `/repositories/${repository}${ifEmpty ? '?ifEmpty=true' : ''}`;
     return (await this.#call('DELETE', path, replicaRemoval, { deadlineMs: LIST_DEADLINE_MS })).removed;
+  }
+
+  /** Has a repository fetched from elsewhere. Resolves when it is there as a whole; the node keeps it until the pack was read. */
+  async import(id: string, message: ImportRequest, signal: AbortSignal): Promise<NodeImport> {
+    const response = await this.#send({
+      method: 'POST', path: `/imports/${id}`, headers: { ...this.#headers, 'content-type': 'application/json' }, body: JSON.stringify(message),
+      headersTimeout: LONG_DEADLINE_MS, bodyTimeout: LONG_DEADLINE_MS, signal, highWaterMark: 1024 * 1024,
+    });
+    if (response.statusCode !== 200) throw await refusal(response, this.node);
+    const { body } = response;
+    const reader = new ByteReader(chunksOf(body));
+    try {
+      const header: unknown = JSON.parse((await reader.read((await reader.read(4)).readUInt32BE())).toString('utf8'));
+      if (!importHeader.Check(header)) throw new TrivetError('internal', { node: this.node, problem: 'unexpected answer' });
+      return { header, pack: this.#named(reader.rest(), signal), close: () => { body.on('error', () => {}).destroy(); } };
+    } catch (error) {
+      body.on('error', () => {}).destroy();
+      throw error instanceof TrivetError && error.code === 'internal' ? error : this.#unreachable(error, signal);
+    }
+  }
+
+  /** Throws not_found when it doesn't run any more. */
+  importProgress(id: string): Promise<ImportProgress> {
+    return this.#call('GET', `/imports/${id}`, importProgress, { deadlineMs: SMALL_DEADLINE_MS });
   }
 
   /** One round of a repair. */
@@ -210,6 +247,15 @@ export class NodeClient {
       return await response.body.json();
     } catch (error) {
       throw this.#unreachable(error, undefined);
+    }
+  }
+
+  /** A stream from this node: what breaks it off is this node's. */
+  async *#named(stream: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer> {
+    try {
+      yield* stream;
+    } catch (error) {
+      throw this.#unreachable(error, signal);
     }
   }
 
