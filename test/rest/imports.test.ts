@@ -56,7 +56,8 @@ test('a repository comes from a directory on a node with all its refs and its HE
   const view = await cluster.show('from/directory');
   t.like(view, { defaultBranch: 'trunk', generation: 1 });
   const work = await cluster.workTree();
-  await work.git('clone', '-q', cluster.gitUrl('from/directory'), '.');
+  await work.git('remote', 'add', 'origin', cluster.gitUrl('from/directory'));
+  await work.git('pull', '-q', 'origin', 'trunk');
   await work.commit('more');
   await work.git('push', '-q', 'origin', 'HEAD:trunk');
   await expectNothingLeft(cluster);
