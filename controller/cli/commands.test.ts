@@ -282,7 +282,7 @@ test('at-risk ends with 1 when something is, and tells since when and what is do
   parts.atRisk = {
     total: 2, byKind: { under_replicated: 1, no_quorum: 0, unavailable: 1 },
     items: [{
-      repository: 'org/repo', repositoryId: idOf('org/repo'), kind: 'under_replicated', configured: 3, quorum: 2, current: 2, since,
+      repository: 'org/repo', trashedName: null, repositoryId: idOf('org/repo'), kind: 'under_replicated', configured: 3, quorum: 2, current: 2, since,
       replicas: [
         { node: 'node1', state: 'current', reachable: true, generation: 5, reason: null, changedAt: at },
         { node: 'node2', state: 'outdated', reachable: true, generation: 4, reason: 'missed a commit', changedAt: at },
