@@ -96,6 +96,7 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
   for (const state of REPLICA_STATES) metrics.replicas.set({ state }, 0);
   for (const kind of RISKS) metrics.atRisk.set({ kind }, 0);
   for (const outcome of ['commit', 'abort']) metrics.settled.inc({ outcome }, 0);
+  for (const outcome of ['done', 'failed', 'released', 'lost']) metrics.imports.inc({ outcome }, 0);
   return metrics;
 }
 
