@@ -62,18 +62,22 @@ export async function dropMultiPackIndex(gitDir: string): Promise<void> {
 }
 
 async function readNames(file: FileHandle): Promise<string[] | undefined> {
-  const header = Buffer.alloc(HEADER_BYTES);
-  await file.read(header, 0, HEADER_BYTES, 0);
-  if (header.toString('latin1', 0, 4) !== 'MIDX') return undefined;
-  const chunks = Buffer.alloc((header[6]! + 1) * CHUNK_BYTES);
-  await file.read(chunks, 0, chunks.length, HEADER_BYTES);
+  const header = await readAll(file, 0, HEADER_BYTES);
+  if (header?.toString('latin1', 0, 4) !== 'MIDX') return undefined;
+  const chunks = await readAll(file, HEADER_BYTES, (header[6]! + 1) * CHUNK_BYTES);
+  if (chunks === undefined) return undefined;
   for (let at = 0; at + 2 * CHUNK_BYTES <= chunks.length; at += CHUNK_BYTES) {
     if (chunks.readUInt32BE(at) !== PACK_NAMES) continue;
     const [from, to] = [Number(chunks.readBigUInt64BE(at + 4)), Number(chunks.readBigUInt64BE(at + CHUNK_BYTES + 4))];
     if (!(to >= from && to - from <= MAX_NAMES_BYTES)) return undefined;
-    const names = Buffer.alloc(to - from);
-    await file.read(names, 0, names.length, from);
-    return names.toString('latin1').split('\0').filter((name) => name !== '');
+    const names = await readAll(file, from, to - from);
+    return names?.toString('latin1').split('\0').filter((name) => name !== '');
   }
   return undefined;
+}
+
+/** Undefined when the file ends before. */
+async function readAll(file: FileHandle, from: number, bytes: number): Promise<Buffer | undefined> {
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(bytes), 0, bytes, from);
+  return bytesRead === bytes ? buffer : undefined;
 }

@@ -55,6 +55,20 @@ test('one renewal that is not heard does no harm', async (t) => {
   t.deepEqual(await working, { value: false });
 });
 
+test('whoever is told to stop waits for no controller, neither at the begin nor at the end', async (t) => {
+  const silent = new Promise<never>(() => {});
+  const stop = new AbortController();
+  const asking = withPermission(QUESTION, () => silent, new HeldClock(), stop.signal, async () => t.fail());
+  stop.abort(new TrivetError('shutting_down'));
+  await t.throwsAsync(asking, { code: 'shutting_down' });
+  const again = new AbortController();
+  const working = withPermission(QUESTION, ({ kind }) => (kind === 'end' ? silent : Promise.resolve(GRANTED)), new HeldClock(), again.signal, async (signal) => {
+    again.abort(new TrivetError('shutting_down'));
+    signal.throwIfAborted();
+  });
+  await t.throwsAsync(working, { code: 'shutting_down' });
+});
+
 function never(): AbortSignal {
   return new AbortController().signal;
 }

@@ -14,19 +14,18 @@ export type AskPermission = (message: MaintenanceRequest) => Promise<Maintenance
 export async function withPermission<T>(
   question: Omit<MaintenanceRequest, 'kind'>, ask: AskPermission, clock: Clock, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>,
 ): Promise<{ refused: string } | { value: T }> {
-  const answer = await ask({ ...question, kind: 'begin' });
+  const answer = await unless(signal, ask({ ...question, kind: 'begin' }));
   if (!answer.granted) return { refused: answer.reason };
   const lost = new AbortController();
   const over = new AbortController();
   const lose = (reason: string) => lost.abort(new TrivetError('aborted', { repository: question.repository, reason }));
-  const renewing = renew(question, ask, clock, answer.leaseMs, over.signal, lose);
+  void renew(question, ask, clock, answer.leaseMs, over.signal, lose);
   try {
     return { value: await work(AbortSignal.any([signal, lost.signal])) };
   } finally {
     over.abort();
-    await renewing;
-    // It ends by itself if this isn't heard.
-    await ask({ ...question, kind: 'end' }).catch(() => {});
+    // It ends by itself if this isn't heard; whoever stops doesn't wait for it.
+    await unless(signal, ask({ ...question, kind: 'end' })).catch(() => {});
   }
 }
 
@@ -46,5 +45,21 @@ async function renew(
     if (answer?.granted === true) grantedAt = askedAt;
     else if (answer !== undefined) return lose(answer.reason);
     else if (clock.elapsed() - grantedAt >= leaseMs) return lose('no controller answers');
+  }
+}
+
+/** What comes of a question, unless whoever asks is told to stop before. */
+async function unless<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(signal.reason as Error);
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  // Whichever loses may fail unheard.
+  answer.catch(() => {});
+  stopped.catch(() => {});
+  try {
+    return await Promise.race([answer, stopped]);
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }
