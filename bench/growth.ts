@@ -42,24 +42,25 @@ export async function growth(bench: ReliabilityBench): Promise<Row[]> {
   const stages = bench.quick ? [0, 200, 500, 1_000] : [0, 1_000, 2_500, 5_000, 10_000];
   const [pushes, clones] = bench.quick ? [15, 3] : [40, 7];
   const growers = [await start(bench, 'maintained', 'on'), await start(bench, 'left alone', 'off')];
-  const client = new HttpClient();
   const curves = new Map<Grower, Point[]>(growers.map((grower) => [grower, []]));
   try {
-    for (const grower of growers) await sendPrepared({ client, url: grower.url }, PushChain.base());
+    for (const grower of growers) await withClient((client) => sendPrepared({ client, url: grower.url }, PushChain.base()));
     let grown = 0;
     for (const stage of stages) {
       for (const grower of growers) {
         bench.progress(`growth: ${stage.toLocaleString('en')} pushes, ${grower.name}`);
-        await grow(client, grower, stage - grown);
+        await withClient((client) => grow(client, grower, stage - grown));
       }
       grown = Math.max(grown, stage);
       const points = growers.map((grower): [Grower, Point] => [grower, { pushes: stage, push: [], clone: [] }]);
-      for (let i = 0; i < pushes; i++) {
-        for (const [grower, point] of points) point.push.push(await sendPrepared({ client, url: grower.url }, grower.chains[0]!.next()));
-      }
-      for (let i = 0; i < clones; i++) {
-        for (const [grower, point] of points) point.clone.push((await clone(client, grower.url, `git/growth-${grower.clones++}`)).milliseconds);
-      }
+      await withClient(async (client) => {
+        for (let i = 0; i < pushes; i++) {
+          for (const [grower, point] of points) point.push.push(await sendPrepared({ client, url: grower.url }, grower.chains[0]!.next()));
+        }
+        for (let i = 0; i < clones; i++) {
+          for (const [grower, point] of points) point.clone.push((await clone(client, grower.url, `git/growth-${grower.clones++}`)).milliseconds);
+        }
+      });
       grown += pushes;
       for (const [grower, point] of points) {
         curves.get(grower)!.push(point);
@@ -67,10 +68,19 @@ export async function growth(bench: ReliabilityBench): Promise<Row[]> {
       }
     }
   } finally {
-    client.close();
     for (const grower of growers) await grower.target.stop();
   }
   return growers.flatMap((grower) => rowsOf(grower, curves.get(grower)!, grower === growers[0]));
+}
+
+/** Connections that lay idle while the other cluster grew may be closed by the server just as they are used again. */
+async function withClient<T>(work: (client: HttpClient) => Promise<T>): Promise<T> {
+  const client = new HttpClient();
+  try {
+    return await work(client);
+  } finally {
+    client.close();
+  }
 }
 
 async function start(bench: ReliabilityBench, name: string, maintenance: 'on' | 'off'): Promise<Grower> {
@@ -116,7 +126,6 @@ function rowsOf({ name }: Grower, curve: readonly Point[], judged: boolean): Row
     },
     {
       ...common,
-      // The pack that is sent grows as well: what is judged is the time beside that of a clone that must send as much.
       what: `clone ${after}`,
       rounds: { plain: first.clone, subject: last.clone },
       notes: [
