@@ -30,6 +30,7 @@ export class Production {
   readonly #over = new AbortController();
   #working: Promise<unknown> = Promise.resolve();
   #reader: Client | undefined;
+  #clients: readonly string[] = [];
 
   private constructor(deployment: Deployment, targets: readonly Target[]) {
     this.deployment = deployment;
@@ -83,6 +84,7 @@ export class Production {
       random: new Random(i), targets: () => this.targets, gitUrl: (entrance, repository) => `${entrances.get(entrance)}/git/${repository}.git`,
     }));
     [this.#reader] = made;
+    this.#clients = made.map((_, i) => `client${i + 1}`);
     this.#working = Promise.all(made.map((client) => client.run(this.#over.signal)));
     // Awaited in `endWork`; should it fail before, it is no unhandled rejection.
     this.#working.catch(() => {});
@@ -98,17 +100,35 @@ export class Production {
     return this.history.pushes.filter((push) => push.begin >= begin && push.updates.some(({ outcome }) => outcome === 'ok')).length;
   }
 
-  /** Waits until no repository has fewer current replicas than it shall have. Work may go on meanwhile. */
+  /**
+   * Waits until no repository has fewer current replicas than it shall have, and it stays so: a push that began before may
+   * have voted without a replica that is current by now, and would outdate it again. Work may go on meanwhile.
+   */
   async untilNothingIsAtRisk(): Promise<void> {
-    let text = '';
-    await until(async () => {
-      for (const { url } of this.deployment.controllers) {
-        const response = await fetch(`${url}/api/v1/at-risk`, { signal: AbortSignal.timeout(10_000) }).catch(() => undefined);
-        text = await response?.text() ?? 'no answer';
-        if (response?.ok !== true || (JSON.parse(text) as { total: number }).total !== 0) return false;
+    let risk: string | undefined;
+    do {
+      await until(async () => (risk = await this.#risk()) === undefined, PATIENCE_MS, () => `still at risk: ${risk}`);
+      const now = this.history.now();
+      const isOver = (client: string) => this.#over.signal.aborted || this.history.records.some((record) => 'client' in record && record.client === client && record.begin > now);
+      await until(() => this.#clients.every(isOver), PATIENCE_MS, () => 'a client does not come to an end');
+    } while (await this.#risk() !== undefined);
+  }
+
+  /** What any controller says is at risk, or which node it doesn't use; undefined when all is well. */
+  async #risk(): Promise<string | undefined> {
+    for (const { url } of this.deployment.controllers) {
+      const get = (path: string) => fetch(`${url}${path}`, { signal: AbortSignal.timeout(10_000) }).then(async (response) => await response.json() as unknown);
+      try {
+        const risk = await get('/api/v1/at-risk') as { total: number };
+        if (risk.total !== 0) return JSON.stringify(risk);
+        const nodes = await get('/api/nodes') as { id: string; trouble: string | null }[];
+        const troubled = nodes.filter(({ id, trouble }) => trouble !== null && this.deployment.nodes.some(({ name }) => name === id));
+        if (troubled.length > 0) return JSON.stringify(troubled);
+      } catch (error) {
+        return (error as Error).message;
       }
-      return true;
-    }, PATIENCE_MS, () => `still at risk: ${text}`);
+    }
+    return undefined;
   }
 
   /** What is wrong once work has ended: with what clients saw through any of the entrances, and with the replicas on disks. */
