@@ -42,12 +42,24 @@ export async function triedBlocks(): Promise<Block[]> {
 const STORY: Readonly<Record<string, { before?(stack: Stack, known: NodeJS.ProcessEnv): Promise<unknown>; after?(stack: Stack, known: NodeJS.ProcessEnv): Promise<unknown> }>> = {
   'With compose': { after: (stack) => pushed(stack, 'test') },
   'Restart a part': { after: (stack) => pushed(stack, 'test') },
+  // Some of these have a replica on the new node.
   'Add a node': {
     async after(stack) {
-      const nodes = await (await fetch(`${stack.url}/api/nodes`)).json() as { id: string }[];
-      assert.deepEqual(nodes.map(({ id }) => id).sort(), ['node1', 'node2', 'node3', 'node4']);
+      for (const repository of ['a', 'b', 'c', 'd']) {
+        await stack.create(repository);
+        await pushed(stack, repository);
+      }
     },
   },
+  'Remove a node': {
+    async after(stack) {
+      for (const repository of ['a', 'b', 'c', 'd']) {
+        const { replicas } = await stack.converged(repository);
+        assert.deepEqual(replicas.map(({ node }) => node).sort(), ['node1', 'node2', 'node3']);
+      }
+    },
+  },
+  'Change the token': { after: (stack) => pushed(stack, 'test') },
   'Backup': {
     async after(stack, known) {
       // What no dump has.
