@@ -20,6 +20,15 @@ test('every service is held to the rules for production', (t) => {
   t.deepEqual(complaints(read(), isTrivet), []);
 });
 
+test('a fourth node is held to the same rules, and differs from the third in its name, zone and disk alone', (t) => {
+  const file = read();
+  const more = parse(readFileSync(join(ROOT, 'deploy/compose/node4.yml'), 'utf8'), { merge: true }) as ComposeFile;
+  t.deepEqual(complaints({ ...file, services: more.services, volumes: more.volumes }, isTrivet), []);
+  const { build: _, ...third } = file.services['node3'] as ComposeService & { build: unknown };
+  const renamed = JSON.parse(JSON.stringify(third).replaceAll('node3', 'node4').replace('zone3', 'zone1')) as ComposeService;
+  t.deepEqual(more.services, { node4: renamed });
+});
+
 const BROKEN: readonly [what: string, complaint: string, breakIt: (file: ComposeFile) => void][] = [
   ['runs as root', 'mysql: may run as root', (file) => { delete file.services['mysql']!.user; }],
   ['runs as root by number', 'mysql: may run as root', (file) => { file.services['mysql']!.user = '0:0'; }],
@@ -77,7 +86,7 @@ test('a controller and a node are left more time to stop than they take', (t) =>
   const grace = (name: string) => Number(/^(\d+)s$/.exec(read().services[name]!.stop_grace_period!)![1]) * 1_000;
   for (const [program, name] of [['Controller', 'controller1'], ['Node', 'node1']] as const) {
     const settings = documentedSettings(program);
-    t.true(grace(name) > Number(settings.get('TRIVET_STOP_MS') ?? 0) + Number(settings.get('TRIVET_STOP_DELAY_MS') ?? 0));
+    t.true(grace(name) > Number(settings.get('TRIVET_STOP_MS')) + Number(settings.get('TRIVET_STOP_DELAY_MS')));
   }
 });
 

@@ -153,7 +153,7 @@ test('probes ask what their answers are for', (t) => {
 test('a pod is left more time to stop than its process takes', (t) => {
   for (const [workload, program] of [[workloads()[0]!, 'Controller'], [workloads()[1]!, 'Node']] as const) {
     const settings = documentedSettings(program);
-    const takesMs = Number(settings.get('TRIVET_STOP_MS') ?? 0) + Number(settings.get('TRIVET_STOP_DELAY_MS') ?? 0);
+    const takesMs = Number(settings.get('TRIVET_STOP_MS')) + Number(settings.get('TRIVET_STOP_DELAY_MS'));
     t.true(podOf(workload).terminationGracePeriodSeconds * 1_000 > takesMs);
   }
 });

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { parse } from 'yaml';
+import { documentedSettings } from '@trivet/proto/documented-settings.ts';
 import { hasProgram } from '../programs.ts';
 import type { ComposeFile } from './compose-rules.ts';
 
@@ -69,6 +70,14 @@ test('the health check tells 200 from any other answer and from none, at the pat
   const broken = join(temporaryDirectory(t), 'haproxy.cfg');
   writeFileSync(broken, readFileSync(join(ROOT, 'deploy/compose/haproxy.cfg'), 'utf8').replace('option redispatch', 'option redispach'));
   t.not(run('haproxy', ['-c', '-f', broken]).status, 0);
+});
+
+test('the load balancer notices that a controller stops while that still serves, and is patient for as long as a vote may take', (t) => {
+  const settings = readFileSync(join(ROOT, 'deploy/compose/haproxy.cfg'), 'utf8');
+  const [, inter, fall] = /default-server check inter (\d+)s fall (\d+)/.exec(settings)!.map(Number);
+  t.true(inter! * fall! * 1_000 < Number(documentedSettings('Controller').get('TRIVET_STOP_DELAY_MS')));
+  const patience = (side: string) => Number(new RegExp(`timeout ${side} (\\d+)h`).exec(settings)![1]) * 3_600_000;
+  for (const side of ['client', 'server']) t.true(patience(side) >= Number(documentedSettings('Controller').get('TRIVET_VOTE_MS')));
 });
 
 (hasProgram('promtool') ? test : test.skip)('Prometheus takes its settings, and scrapes every part that has metrics', (t) => {
