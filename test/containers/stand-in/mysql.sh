@@ -13,5 +13,4 @@ ALTER USER root@localhost IDENTIFIED BY '$(cat "$MYSQL_ROOT_PASSWORD_FILE")';
 SQL
   init=--init-file=/tmp/init.sql
 fi
-exec mariadbd --defaults-file=/etc/mysql/conf.d/trivet.cnf --datadir="$data" --log-bin="$data/binlog" \
-  --socket=/var/run/mysqld/mysqld.sock --pid-file=/var/run/mysqld/mysqld.pid $init
+exec mariadbd --defaults-file=/etc/mysql/conf.d/trivet.cnf --datadir="$data" --log-bin="$data/binlog" $init
