@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { Settings, type Environment } from '@trivet/proto/settings.ts';
+import type { PlacementOptions } from './placement/placement.ts';
 
 /** Everything a controller can be told from outside. Times are milliseconds, sizes bytes. */
 export interface ControllerConfig {
@@ -23,10 +24,13 @@ export interface ControllerConfig {
   heartbeatMs: number;
   /** A node that leaves its heartbeat unanswered for so long is not used until it answers one. */
   heartbeatDeadlineMs: number;
+  /** A node's clock that is farther from ours is told of. */
+  clockSkewMs: number;
   /** How often replicas are looked at that need repair. */
   reconcileMs: number;
   repair: RepairSettings;
   verification: VerificationSettings;
+  placement: PlacementOptions;
   /** For how long a controller that was told to stop serves as ever, so that load balancers can take it out. */
   stopDelayMs: number;
   /** How long what runs by then gets to end before it is broken off. */
@@ -150,6 +154,7 @@ export function readControllerConfig(environment: Environment): ControllerConfig
     unknownAfterMs: ms('TRIVET_UNKNOWN_AFTER_MS', 600_000),
     heartbeatMs: ms('TRIVET_HEARTBEAT_MS', 1_000),
     heartbeatDeadlineMs: ms('TRIVET_HEARTBEAT_DEADLINE_MS', 1_000),
+    clockSkewMs: ms('TRIVET_CLOCK_SKEW_MS', 5_000),
     reconcileMs: ms('TRIVET_RECONCILE_MS', 1_000),
     repair: {
       concurrency: count('TRIVET_REPAIR_CONCURRENCY', 4, 'repairs'),
@@ -163,6 +168,14 @@ export function readControllerConfig(environment: Environment): ControllerConfig
       verifyIntervalMs: longMs('TRIVET_VERIFY_INTERVAL_MS', 3_600_000),
       checkIntervalMs: longMs('TRIVET_CHECK_INTERVAL_MS', 7 * DAY_MS),
       pauseMs: ms('TRIVET_VERIFY_PAUSE_MS', 200),
+    },
+    placement: {
+      intervalMs: ms('TRIVET_PLACEMENT_MS', 60_000),
+      awayMs: longMs('TRIVET_NODE_AWAY_MS', 900_000),
+      moves: count('TRIVET_MOVES', 16, 'replicas'),
+      movesPerNode: count('TRIVET_MOVES_PER_NODE', 4, 'replicas'),
+      imbalance: settings.integer('TRIVET_REBALANCE_PERCENT', 20, { min: 0, max: 100, unit: 'percent' }) / 100,
+      rebalancePauseMs: ms('TRIVET_REBALANCE_PAUSE_MS', 60_000),
     },
     stopDelayMs: settings.integer('TRIVET_STOP_DELAY_MS', 5_000, { min: 0, max: 600_000, unit: 'milliseconds' }),
     stopMs: ms('TRIVET_STOP_MS', 20_000),

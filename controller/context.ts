@@ -9,11 +9,16 @@ import { Events } from './events.ts';
 import { makeMetrics, type ControllerMetrics } from './metrics.ts';
 import { MaintenancePermission } from './maintenance/permission.ts';
 import { MaintenanceRequests } from './maintenance/requests.ts';
+import { Clocks } from './nodes/clocks.ts';
+import { Joining } from './nodes/joining.ts';
 import { makeNodeAgent, NodeClient } from './nodes/node-client.ts';
 import { Lifelines } from './nodes/lifelines.ts';
 import { NodeRegistry } from './nodes/node-registry.ts';
 import { Silence } from './nodes/silence.ts';
+import { NodeStates } from './nodes/states.ts';
 import { Delivery } from './outbox/delivery.ts';
+import { Placement } from './placement/placement.ts';
+import { SurplusRemoval } from './placement/removals.ts';
 import { Admission } from './repair/admission.ts';
 import { AtRisk } from './repair/at-risk.ts';
 import { DataLoss } from './repair/data-loss.ts';
@@ -25,7 +30,6 @@ import { RepairRequests } from './repair/requests.ts';
 import { Verification } from './repair/verification.ts';
 import { Changes } from './repositories/changes.ts';
 import { Creation } from './repositories/creation.ts';
-import { Disposal } from './repositories/disposal.ts';
 import { Importing } from './repositories/importing.ts';
 import { TrashBin } from './repositories/trash-bin.ts';
 import { Reader } from './routing/reader.ts';
@@ -38,6 +42,7 @@ import { Findings } from './store/findings.ts';
 import { Imports } from './store/imports.ts';
 import { RepairJobs } from './store/jobs.ts';
 import { MaintenanceLeases } from './store/maintenance-leases.ts';
+import { Membership } from './store/membership.ts';
 import { Nodes } from './store/nodes.ts';
 import { Outbox } from './store/outbox.ts';
 import { Replicas } from './store/replicas.ts';
@@ -80,7 +85,6 @@ export interface ControllerContext {
   creation: Creation;
   changes: Changes;
   trash: TrashBin;
-  disposal: Disposal;
   imports: Imports;
   importing: Importing;
   admission: Admission;
@@ -95,6 +99,12 @@ export interface ControllerContext {
   dataLosses: DataLosses;
   delivery: Delivery;
   duties: DutyRoster;
+  joining: Joining;
+  clocks: Clocks;
+  nodeStates: NodeStates;
+  removals: Removals;
+  placement: Placement;
+  surplusRemoval: SurplusRemoval;
   agent: Agent;
   turnLock: TurnLock;
   /** Set once the process was told to stop: it answers what runs and takes nothing new. */
@@ -113,11 +123,18 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const dataLosses = new DataLosses(database);
   const removals = new Removals(database);
   const imports = new Imports(database);
+  const membership = new Membership(database);
   const turnLock = new TurnLock(database);
 
   const events: Events = new Events(log, () => metrics);
   const agent = makeNodeAgent();
-  const nodes: NodeRegistry = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent, config.heartbeatDeadlineMs), {
+  const client = (node: string, url: string) => new NodeClient(node, url, config.token, agent, config.heartbeatDeadlineMs);
+  const clocks = new Clocks(config.clockSkewMs, (node, skewMs, wrong) => events.clockChanged(node, skewMs, wrong));
+  const nodes: NodeRegistry = new NodeRegistry(nodeRows, client, {
+    clockSeen: (node, skewMs) => {
+      events.clockSeen(node, skewMs);
+      clocks.seen(node.id, skewMs);
+    },
     healthChanged: (node) => {
       if (node.healthy) silence.heard(node.id);
       events.healthChanged(node);
@@ -154,7 +171,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   });
   return {
     config, log, events, metrics, database, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
-    nodes, coordinator, reconcile, verification, agent, turnLock,
+    clocks, removals, nodes, coordinator, reconcile, verification, agent, turnLock,
     lifelines: new Lifelines((node, signal) => node.client.lifeline(boot, signal), (node) => nodes.ask(node.id)),
     transactions: new Transactions(decisions, repositories, nodes),
     repairs: new RepairRequests({ repositories, jobs, verification, onOpened: onDue }),
@@ -173,7 +190,13 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     trash: new TrashBin({
       trash: new Trash(database), repositories, retentionMs: config.trashRetentionMs, failpoint, onPurged: (repository) => events.purged(repository),
     }),
-    disposal: new Disposal(removals, nodes),
+    joining: new Joining(nodeRows, client),
+    nodeStates: new NodeStates({ rows: nodeRows, nodes, membership, removals, onChanged: (node, state) => events.nodeStateChanged(node, state) }),
+    placement: new Placement({
+      membership, nodeRows, nodes, verify: (repository) => verification.verifyMembers(repository), events, clock: systemClock, random: Math.random,
+      options: config.placement,
+    }),
+    surplusRemoval: new SurplusRemoval(removals, nodes, events),
     admission: new Admission(replicas, findings, nodeRows, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
     // The boot's id tells two processes of one name apart.

@@ -3,20 +3,23 @@ import { ERRORS } from '@trivet/proto/errors.ts';
 import type { ControllerMetrics, PushOutcome, TransactionPhase } from './metrics.ts';
 import { addNode } from './metrics.ts';
 import type { KnownNode, NodeEvents } from './nodes/node-registry.ts';
+import type { PlacementEvents } from './placement/placement.ts';
+import type { RemovalEvents } from './placement/removals.ts';
 import type { Reason } from './routing/choose.ts';
 import type { ReadEvents } from './routing/reader.ts';
 import type { RepairEvents } from './repair/reconcile.ts';
 import type { RepairResult } from './repair/repair.ts';
 import type { VerificationEvents, VerificationResult } from './repair/verification.ts';
 import type { ImportEvents } from './repositories/importing.ts';
-import type { DataLossRecord, Import, OutboxEvent, RepairJob } from './store/rows.ts';
+import type { DataLossRecord, Import, NodeState, OutboxEvent, RepairJob } from './store/rows.ts';
 import type { VerificationKind } from './store/verifications.ts';
 import type { TransactionEvents } from './transaction/coordinator.ts';
 
 const OUTCOME_LABELS = new Set(['committed', 'unknown', 'aborted']);
 
 /** What happens in a controller, each thing told once: one function writes its log line and its metric. */
-export class Events implements NodeEvents, ReadEvents, TransactionEvents, RepairEvents, VerificationEvents, ImportEvents {
+export class Events
+implements NodeEvents, ReadEvents, TransactionEvents, RepairEvents, VerificationEvents, ImportEvents, PlacementEvents, RemovalEvents {
   readonly #log: FastifyBaseLogger;
   readonly #metrics: () => ControllerMetrics;
 
@@ -37,6 +40,48 @@ export class Events implements NodeEvents, ReadEvents, TransactionEvents, Repair
   silenceChanged(node: string, silent: boolean): void {
     if (silent) this.#metrics().nodeSilences.inc({ node });
     this.#log.warn({ node, silent }, silent ? 'node is silent' : 'node is heard again');
+  }
+
+  clockChanged(node: string, clockSkewMs: number, wrong: boolean): void {
+    this.#log.warn({ node, clockSkewMs }, wrong ? 'the clock of a node is wrong' : 'the clock of a node is right again');
+  }
+
+  clockSeen(node: KnownNode, skewMs: number): void {
+    this.#metrics().nodeClockSkew.set({ node: node.id }, skewMs / 1000);
+  }
+
+  nodeStateChanged(node: string, state: NodeState): void {
+    this.#log.warn({ node, state }, 'an operator changed the state of a node');
+  }
+
+  replicaAdded(repository: string, node: string, reason: string, detail: string): void {
+    this.#metrics().placementSteps.inc({ step: 'add' });
+    this.#log.info({ repository, node, reason, detail }, 'a repository gets a replica');
+  }
+
+  replicaTakenAway(repository: string, node: string, reason: string): void {
+    this.#metrics().placementSteps.inc({ step: 'take_away' });
+    this.#log.info({ repository, node, reason }, 'a replica is one no more');
+  }
+
+  factorSettled(repository: string, intended: number): void {
+    this.#metrics().placementSteps.inc({ step: 'settle_factor' });
+    this.#log.info({ repository, intended }, 'a replication factor came nearer to what it shall be');
+  }
+
+  unplaced(count: number): void {
+    this.#metrics().unplaced.set(count);
+    if (count > 0) this.#log.warn({ repositories: count }, 'for some replicas there is no node');
+  }
+
+  copyRemoved(repository: string, node: string): void {
+    this.#metrics().copiesRemoved.inc({ outcome: 'ok' });
+    this.#log.info({ repository, node }, 'a surplus copy was deleted');
+  }
+
+  copyNotRemoved(repository: string, node: string, code: string): void {
+    this.#metrics().copiesRemoved.inc({ outcome: 'failed' });
+    this.#log.warn({ repository, node, code }, 'a surplus copy was not deleted');
   }
 
   asked(node: string, reason: Reason, outcome: 'ok' | 'failed', code: string | undefined, requestId: string): void {

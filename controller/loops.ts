@@ -1,6 +1,8 @@
 import type { ControllerContext } from './context.ts';
 import type { DutyName } from './duties.ts';
 import { setCondition, type ClusterCondition } from './metrics.ts';
+import type { KnownNode } from './nodes/node-registry.ts';
+import type { NodeFacts } from './store/nodes.ts';
 
 /** The longest that a timer of Node takes. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -14,8 +16,10 @@ const CONDITION_MS = 5_000;
 /** How often other controllers are told, in SQL, which nodes this one hears of. */
 const HEARD_MS = 2_000;
 const PRUNE_MS = 60_000;
-/** How often copies that shall go are looked for. */
-const DISPOSAL_MS = 1_000;
+const PLACEMENT_MS = 1_000;
+const REMOVALS_MS = 1_000;
+/** How often what heartbeats say is written down: for people, and for placement while a node can't be asked. */
+const FACTS_MS = 10_000;
 /** The trash is looked through this many times in the time that things stay there. */
 const TRASH_LOOKS = 10;
 const MAX_TRASH_MS = 60_000;
@@ -58,9 +62,11 @@ export function startLoops(context: ControllerContext): Loops {
     every(DELIVERY_MS, async () => { await delivery.run(); }),
     every(Math.min(pauseMs, VERIFICATION_MS), () => ifHeld('verification', () => verification.tick())),
     every(Math.min(verifyIntervalMs, MAX_TIMER_MS), () => ifHeld('listing', () => listing.run())),
+    every(PLACEMENT_MS, () => ifHeld('placement', () => context.placement.tick(() => duties.hold('placement')))),
+    every(REMOVALS_MS, () => ifHeld('removals', () => context.surplusRemoval.tick())),
+    every(FACTS_MS, () => ifHeld('facts', () => context.nodeRows.describe(factsOf(nodes.all)))),
     every(CONDITION_MS, async () => setCondition(context.metrics, await conditionOf(context))),
     every(Math.min(config.trashRetentionMs / TRASH_LOOKS, MAX_TRASH_MS), () => ifHeld('trash', () => context.trash.run())),
-    every(DISPOSAL_MS, () => ifHeld('removals', () => context.disposal.run())),
     every(PRUNE_MS, () => ifHeld('prune', async () => {
       const before = new Date(Date.now() - config.repair.retentionMs);
       await jobs.prune(before, PRUNE_LIMIT);
@@ -85,6 +91,12 @@ function every(periodMs: number, work: () => Promise<void>): NodeJS.Timeout {
     running = true;
     void work().catch(() => {}).finally(() => { running = false; });
   }, periodMs);
+}
+
+function factsOf(nodes: readonly KnownNode[]): NodeFacts[] {
+  return nodes.flatMap(({ id, status, healthy, clockSkewMs }) => (healthy && status !== undefined ? [{
+    id, diskTotalBytes: status.diskTotalBytes, diskFreeBytes: status.diskFreeBytes, loadAverage: status.loadAverage, clockSkewMs: clockSkewMs ?? null,
+  }] : []));
 }
 
 async function conditionOf({ atRisk, findings, jobs, replicas, verifications }: ControllerContext): Promise<ClusterCondition> {

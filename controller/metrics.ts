@@ -38,6 +38,10 @@ export interface ControllerMetrics {
   settled: Counter<'outcome'>;
   nodeHealthy: Gauge<'node'>;
   nodeSilences: Counter<'node'>;
+  nodeClockSkew: Gauge<'node'>;
+  placementSteps: Counter<'step'>;
+  unplaced: Gauge;
+  copiesRemoved: Counter<'outcome'>;
 }
 
 /** All metrics of a controller, there from the start with zeros. */
@@ -72,6 +76,10 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
     settled: new Counter({ name: 'trivet_settled_total', help: 'Transactions in doubt whose outcome a node asked for', labelNames: ['outcome'], registers }),
     nodeHealthy: new Gauge({ name: 'trivet_node_healthy', help: '1 while this controller can use the node', labelNames: ['node'], registers }),
     nodeSilences: new Counter({ name: 'trivet_node_silences_total', help: 'Times a node was waited for no longer because it left a heartbeat unanswered', labelNames: ['node'], registers }),
+    nodeClockSkew: new Gauge({ name: 'trivet_node_clock_skew_seconds', help: 'By how much the clock of a node is ahead of this controller\'s', labelNames: ['node'], registers }),
+    placementSteps: new Counter({ name: 'trivet_placement_steps_total', help: 'What placement did: replicas added and taken away, factors settled', labelNames: ['step'], registers }),
+    unplaced: new Gauge({ name: 'trivet_repositories_unplaced', help: 'Repositories that lack a replica for which there is no node', registers }),
+    copiesRemoved: new Counter({ name: 'trivet_surplus_copies_removed_total', help: 'Deletions of copies that are replicas no more, by outcome', labelNames: ['outcome'], registers }),
   };
   new Gauge({ name: 'trivet_pushes_voting', help: 'Pushes in the vote phase', registers, collect() { this.set(gauges.voting()); } });
   new Gauge({ name: 'trivet_turns_waiting', help: 'Pushes and repairs that wait for a turn', registers, collect() { this.set(gauges.waiting()); } });
@@ -95,6 +103,8 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
   }
   for (const state of REPLICA_STATES) metrics.replicas.set({ state }, 0);
   for (const kind of RISKS) metrics.atRisk.set({ kind }, 0);
+  for (const step of ['add', 'take_away', 'settle_factor']) metrics.placementSteps.inc({ step }, 0);
+  for (const outcome of ['ok', 'failed']) metrics.copiesRemoved.inc({ outcome }, 0);
   for (const outcome of ['commit', 'abort']) metrics.settled.inc({ outcome }, 0);
   for (const outcome of ['done', 'failed', 'released', 'lost']) metrics.imports.inc({ outcome }, 0);
   return metrics;

@@ -11,6 +11,9 @@ export const Id = Type.String({ pattern: '^[0-9a-f]{32}$' });
 export const OidText = Type.String({ pattern: '^([0-9a-f]{40}|[0-9a-f]{64})$' });
 export const DigestText = Type.String({ pattern: '^[0-9a-f]{64}$' });
 export const NodeId = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' });
+/** Where a node stands; the empty one is that of nodes that don't say. */
+export const Zone = Type.String({ pattern: '^[A-Za-z0-9._-]{0,63}$' });
+const Version = Type.String({ maxLength: 100 });
 const RefName = Type.String({ minLength: 1, maxLength: 4000 });
 const Generation = Type.Integer({ minimum: 0 });
 const ObjectFormatText = Type.Union([Type.Literal('sha1'), Type.Literal('sha256')]);
@@ -235,9 +238,23 @@ export const HandshakeRequest = Type.Object({
   /** New at every start of the node's process. */
   boot: Id,
   /** Whose data directory the node has found itself with: its own, unless somebody swapped disks. */
-  directory: Type.Object({ node: NodeId }),
+  directory: Type.Object({ node: NodeId, cluster: Type.Optional(Id) }),
+  zone: Type.Optional(Zone),
+  /** Of Trivet, and of git. */
+  version: Type.Optional(Version),
+  gitVersion: Type.Optional(Version),
 });
 export type HandshakeRequest = Static<typeof HandshakeRequest>;
+
+/** Whose cluster the node has joined; it says so at every later start, with its directory. */
+export const HandshakeAnswer = Type.Object({ cluster: Type.Optional(Id) });
+export type HandshakeAnswer = Static<typeof HandshakeAnswer>;
+
+/** A node asks before it deletes a copy: a word to delete it may have been on its way for long. */
+export const SurplusRequest = Type.Object({ node: NodeId, repository: Id });
+export type SurplusRequest = Static<typeof SurplusRequest>;
+export const SurplusAnswer = Type.Object({ surplus: Type.Boolean() });
+export type SurplusAnswer = Static<typeof SurplusAnswer>;
 
 export const ReportRequest = Type.Object({
   node: NodeId,
@@ -299,6 +316,8 @@ export const NodeStatus = Type.Object({
   promises: Type.Integer(),
   /** The repositories whose replica on this node is being maintained: others answer their reads sooner. */
   maintaining: Type.Optional(Type.Array(Id)),
+  /** What its clock says, milliseconds since 1970: shown beside the controller's, and used for nothing. */
+  clockMs: Type.Optional(Type.Number()),
 });
 export type NodeStatus = Static<typeof NodeStatus>;
 

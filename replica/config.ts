@@ -12,6 +12,8 @@ export interface ReplicaConfig {
   controllers: string[];
   token: string;
   directory: string;
+  /** Where the node stands: replicas of one repository are kept in different zones. */
+  zone: string;
   logLevel: string;
   ingest: 'fast' | 'git';
   smallPackBytes: number;
@@ -77,6 +79,8 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
   const failpoints = settings.optionalText('TRIVET_FAILPOINTS');
   if (failpoints !== undefined && environment['NODE_ENV'] !== 'test') settings.fault('TRIVET_FAILPOINTS', 'is for tests only (NODE_ENV=test)');
   const importDirectory = settings.optionalText('TRIVET_IMPORT_DIRECTORY');
+  const zone = settings.text('TRIVET_ZONE', '');
+  if (!/^[A-Za-z0-9._-]{0,63}$/.test(zone)) settings.fault('TRIVET_ZONE', 'must be at most 63 letters, digits, ".", "_" or "-"');
   const url = settings.text('TRIVET_URL', `http://${host}:${port}`).replace(/\/+$/, '');
   if (!/^https?:\/\/[^/?#]+$/.test(url) || !URL.canParse(url)) settings.fault('TRIVET_URL', 'must be an http URL without a path');
   const milliseconds = { min: 1, max: 86_400_000, unit: 'milliseconds' };
@@ -88,6 +92,7 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
     controllers: settings.urls('TRIVET_CONTROLLERS'),
     token,
     directory: resolve(settings.text('TRIVET_DIRECTORY')),
+    zone,
     logLevel: settings.choice('TRIVET_LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
     ingest: settings.choice('TRIVET_INGEST', ['fast', 'git'], 'fast'),
     smallPackBytes: settings.integer('TRIVET_SMALL_PACK_BYTES', MIB, { min: 0, max: 64 * MIB, unit: 'bytes' }),

@@ -6,6 +6,7 @@ import { newId } from '@trivet/proto/id.ts';
 import { makeFailpoint, type Failpoint } from '@trivet/proto/failpoint.ts';
 import type { FastifyBaseLogger } from 'fastify';
 import type { ReplicaConfig } from './config.ts';
+import type { Owner } from './directory/owner.ts';
 import { makeMetrics, type ReplicaMetrics } from './metrics.ts';
 import { ObjectReaders } from './git/object-reader.ts';
 import { maintenanceEvents } from './maintenance/events.ts';
@@ -34,6 +35,8 @@ const READER_IDLE_MS = 60_000;
 /** All parts of a node, wired. */
 export interface ReplicaContext {
   config: ReplicaConfig;
+  /** What the directory says of itself. */
+  owner: Owner;
   /** New at every start of this process. */
   boot: string;
   /** False until the restart handshake is over: before that nothing is served. */
@@ -67,7 +70,7 @@ export interface ReplicaContext {
   responses: ResponseCache;
 }
 
-export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): ReplicaContext {
+export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger, owner: Owner): ReplicaContext {
   const failpoint = makeFailpoint(config.failpoints);
   const readers = new ObjectReaders({ maxProcesses: MAX_READER_PROCESSES, idleMs: READER_IDLE_MS });
   const replicas: Replicas = new Replicas(join(config.directory, 'repositories'), config.maxOpenReplicas, (gitDir) => readers.drop(gitDir),
@@ -124,7 +127,7 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
     directory: config.importDirectory, allowPrivate: config.importPrivate, maxBytes: config.importBytes, maxMs: config.importMs, maxImports: config.maxImports, hasRoom,
   });
   return {
-    config, boot: newId(), ready: false, stopping: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, hasRoom, isWritable, readers, participant, inDoubt,
+    config, owner, boot: newId(), ready: false, stopping: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, hasRoom, isWritable, readers, participant, inDoubt,
     lifelines, controllers, repair, verify, maintenance, imports, flush, uploadPacks, responses,
   };
 }

@@ -24,11 +24,11 @@ try {
   // Both before anything in the directory is read or cleared away: it may be somebody else's.
   const lock = await lockDirectory(config.directory);
   const owner = await ownerOf(config.directory, config.node);
-  if (owner !== config.node) {
-    await announceWrongDirectory(config, owner, newId());
-    throw wrongDirectory(config.directory, config.node, owner);
+  if (owner.node !== config.node) {
+    await announceWrongDirectory(config, owner.node, newId());
+    throw wrongDirectory(config.directory, config.node, owner.node);
   }
-  const context = makeContext(config, log);
+  const context = makeContext(config, log, owner);
   const app = makeServer(context);
   const loops = startLoops(context);
   const requests = new RequestsInFlight(app.server);
@@ -50,8 +50,12 @@ try {
 } catch (error) {
   if (isDiskFailure(error)) error.message = `the data directory can not be used: ${error.message}`;
   const isForOperators = isDiskFailure(error) || [ConfigurationError, DirectoryInUse, WrongDirectory, TrivetError].some((kind) => error instanceof kind);
-  process.stderr.write(`${isForOperators ? (error as Error).message : (error as Error).stack}\n`);
+  process.stderr.write(`${isForOperators ? describe(error as Error) : (error as Error).stack}\n`);
   process.exit(1);
+}
+
+function describe(error: Error): string {
+  return error instanceof TrivetError ? `${error.message} (${error.code}) ${JSON.stringify(error.fields)}` : error.message;
 }
 
 function isDiskFailure(error: unknown): error is NodeJS.ErrnoException {

@@ -45,7 +45,7 @@ export class TestNode {
       NODE_ENV: 'test', TRIVET_FAILPOINTS: join(directory, 'failpoints'), ...options.environment,
     });
     mkdirSync(join(directory, 'failpoints'), { recursive: true });
-    const context = makeContext(config, pino({ level: 'silent' }));
+    const context = makeContext(config, pino({ level: 'silent' }), { node: 'n1' });
     const records = await context.journal.read();
     context.journal.keep((await recover(context.disk, records, async () => ({ outcome: 'abort' }))).kept);
     await context.journal.rotate(() => []);

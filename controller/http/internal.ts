@@ -2,11 +2,17 @@ import { timingSafeEqual } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { TrivetError } from '@trivet/proto/errors.ts';
-import { HandshakeRequest, MaintenanceRequest, ReportRequest, SettleRequest, type MaintenanceAnswer, type SettleAnswer } from '@trivet/proto/messages.ts';
+import {
+  HandshakeRequest, MaintenanceRequest, ReportRequest, SettleRequest, SurplusRequest, type HandshakeAnswer, type MaintenanceAnswer, type SettleAnswer,
+  type SurplusAnswer,
+} from '@trivet/proto/messages.ts';
 import { expectProtocol, PROTOCOL_HEADER } from '@trivet/proto/protocol-version.ts';
 import type { ControllerContext } from '../context.ts';
 
-/** What nodes ask a controller: the restart handshake, the decision on a promise, whether it may maintain a replica. Wants the cluster's token. */
+/**
+ * What nodes ask a controller: the restart handshake, the decision on a promise, whether it may maintain a replica, whether a
+ * copy may go. Wants the cluster's token.
+ */
 export function registerInternal(root: FastifyInstance, context: ControllerContext): void {
   const expected = Buffer.from(`Bearer ${context.config.token}`);
   void root.register(async (scope) => {
@@ -17,15 +23,16 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
     });
     const app = scope.withTypeProvider<TypeBoxTypeProvider>();
 
-    app.post('/internal/handshake', { schema: { body: HandshakeRequest } }, async (request) => {
-      const { node, url, boot, directory } = request.body;
+    app.post('/internal/handshake', { schema: { body: HandshakeRequest } }, async (request): Promise<HandshakeAnswer> => {
+      const { node, url, boot, directory, zone, version, gitVersion } = request.body;
       if (directory.node !== node) {
         await context.admission.wrongDirectory(node, directory.node);
         throw new TrivetError('wrong_directory', { node, directoryOf: directory.node });
       }
-      await context.nodeRows.register({ id: node, url, boot });
+      const cluster = await context.joining.admit({ node, url, boot, cluster: directory.cluster });
+      await context.nodeRows.register({ id: node, url, boot, zone, version, gitVersion });
       await context.nodes.refresh();
-      return {};
+      return { cluster };
     });
 
     // 100,000 replicas of 120 bytes each.
@@ -50,5 +57,8 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
       context.events.settled(repository, batch, node, settled.outcome);
       return settled;
     });
+
+    app.post('/internal/surplus', { schema: { body: SurplusRequest } }, async (request): Promise<SurplusAnswer> => (
+      { surplus: !await context.removalRows.isReplica(request.body) }));
   });
 }

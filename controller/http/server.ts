@@ -17,6 +17,7 @@ import { registerImports } from './imports.ts';
 import { registerInternal } from './internal.ts';
 import { registerMaintenance } from './maintenance.ts';
 import { registerNodes } from './nodes.ts';
+import { registerNodeStates } from './node-states.ts';
 import { registerRepairJobs } from './repair-jobs.ts';
 import { registerGitmeshRepositories } from './gitmesh-repositories.ts';
 import { registerRepositories } from './repositories.ts';
@@ -76,6 +77,7 @@ export function makeServer(context: ControllerContext): FastifyInstance {
   registerTrash(app, context);
   registerImports(app, context);
   registerNodes(app, context);
+  registerNodeStates(app, context);
   registerAtRisk(app, context);
   registerRepairJobs(app, context);
   registerVerifications(app, context);

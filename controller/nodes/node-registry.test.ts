@@ -120,13 +120,13 @@ test('latency follows what reads take, and errors rise with failures and fall wi
 });
 
 async function registryOf(ids: readonly string[]) {
-  const listed = ids.map((id) => ({ id, url: `http://${id}`, state: 'active' as NodeState }));
+  const listed = ids.map((id) => ({ id, url: `http://${id}`, state: 'active' as NodeState, zone: '' }));
   const heartbeats = new Map<string, (node: string) => Promise<NodeStatus>>();
   const changes: string[] = [];
   const makeClient = (node: string, url: string) => (
     { node, url, status: () => (heartbeats.get(node) ?? (async () => status(node)))(node) } as unknown as NodeClient);
   const healthChanged = (node: KnownNode) => { changes.push(`${node.id} ${node.trouble ?? 'healthy'}`); };
-  const registry = new NodeRegistry({ list: async () => listed }, makeClient, { healthChanged });
+  const registry = new NodeRegistry({ list: async () => listed }, makeClient, { clockSeen() {}, healthChanged });
   await registry.refresh();
   return { registry, listed, heartbeats, changes };
 }

@@ -12,6 +12,8 @@ export interface KnownNode {
   readonly client: NodeClient;
   /** What an operator wants of it. */
   state: NodeState;
+  /** Where it stands; empty: nobody said. */
+  zone: string;
   /** Whether the last thing heard of it was good: it answers, and its restart handshake is over. */
   healthy: boolean;
   /** Why it isn't healthy: an error code. */
@@ -27,18 +29,22 @@ export interface KnownNode {
   latencyMs: number | undefined;
   /** Falls towards 0 with every success, rises towards 1 with every failure. */
   errorRate: number;
+  /** By how much its clock was ahead of ours at the last heartbeat, milliseconds; undefined where it doesn't say. */
+  clockSkewMs: number | undefined;
   /** When a read last measured it: elapsed milliseconds of the controller's clock; undefined before the first. */
   measuredAt: number | undefined;
 }
 
 /** The SQL side of the registry: which nodes there are. */
 export interface NodeDirectory {
-  list(): Promise<{ id: string; url: string; state: NodeState }[]>;
+  list(): Promise<{ id: string; url: string; state: NodeState; zone: string }[]>;
 }
 
-/** Told when a node's health changes. */
+/** Told what changes about a node. */
 export interface NodeEvents {
   healthChanged(node: KnownNode): void;
+  /** Every heartbeat tells what the node's clock says. */
+  clockSeen(node: KnownNode, skewMs: number): void;
 }
 
 /**
@@ -87,10 +93,10 @@ export class NodeRegistry {
   /** Takes over what SQL says. */
   async refresh(): Promise<void> {
     const listed = await this.#directory.list();
-    for (const { id, url, state } of listed) {
+    for (const { id, url, state, zone } of listed) {
       const known = this.#nodes.get(id);
       if (known === undefined || known.client.url !== url) this.#add(id, url, state);
-      this.#nodes.get(id)!.state = state;
+      Object.assign(this.#nodes.get(id)!, { state, zone });
     }
     const ids = new Set(listed.map((node) => node.id));
     for (const id of this.#nodes.keys()) if (!ids.has(id)) this.#nodes.delete(id);
@@ -148,17 +154,26 @@ export class NodeRegistry {
     try {
       const status = await node.client.status();
       node.status = status;
-      node.heartbeatMs = average(node.heartbeatMs, performance.now() - askedAt);
+      const tookMs = performance.now() - askedAt;
+      node.heartbeatMs = average(node.heartbeatMs, tookMs);
+      this.#compareClocks(node, tookMs);
       this.#setHealth(node, status.ready && status.node === node.id, status.node !== node.id ? 'internal' : status.stopping === true ? 'shutting_down' : 'node_starting');
     } catch (error) {
       this.#setHealth(node, false, asTrivetError(error).code);
     }
   }
 
+  /** The answer was written somewhere in the time it took: in the middle, as far as anybody knows. */
+  #compareClocks(node: KnownNode, tookMs: number): void {
+    if (node.status?.clockMs === undefined) return;
+    node.clockSkewMs = Math.round(node.status.clockMs - (Date.now() - tookMs / 2));
+    this.#events.clockSeen?.(node, node.clockSkewMs);
+  }
+
   #add(id: string, url: string, state: NodeState): void {
     this.#nodes.set(id, {
-      id, client: this.#makeClient(id, url), state, healthy: false, trouble: 'node_starting', healthChangedAt: new Date(),
-      status: undefined, inFlight: 0, heartbeatMs: 1, latencyMs: undefined, errorRate: 0, measuredAt: undefined,
+      id, client: this.#makeClient(id, url), state, zone: '', healthy: false, trouble: 'node_starting', healthChangedAt: new Date(),
+      status: undefined, inFlight: 0, heartbeatMs: 1, latencyMs: undefined, errorRate: 0, clockSkewMs: undefined, measuredAt: undefined,
     });
   }
 

@@ -106,6 +106,13 @@ export class Verification {
     await this.#verifyNow(name, true, (replica) => replica.node === node);
   }
 
+  /** Compares every current replica of a repository with SQL now, by the repository's id. One that is gone is passed over. */
+  async verifyMembers(repository: string): Promise<void> {
+    const route = await this.#repositories.routeById(repository);
+    const current = route?.replicas.filter((replica) => replica.state === 'current') ?? [];
+    await Promise.allSettled(current.map((replica) => this.#verify({ repository, node: replica.node, kind: 'verify' }, replica)));
+  }
+
   /** Ends what runs, which is due again at once. */
   async stop(): Promise<void> {
     this.#stop.abort();

@@ -5,6 +5,7 @@ import type { Policy } from '@trivet/proto/messages.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import { headValue, RefsDigest } from '@trivet/proto/refs-digest.ts';
 import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
+import { chooseNodes, type PlacementNode } from '../placement/choose.ts';
 import type { NewImport } from '../store/imports.ts';
 import type { Repositories } from '../store/repositories.ts';
 import type { Route } from '../store/rows.ts';
@@ -70,19 +71,20 @@ export class Creation {
     }
   }
 
-  /** The nodes with the most free disk; those that can't be used at the moment only where there is no choice. */
+  /** As placement would choose; nodes that can't be used at the moment only where there is no choice. */
   #choose(count: number): KnownNode[] {
-    const free = (node: KnownNode) => (node.status === undefined ? 0 : node.status.diskFreeBytes / Math.max(node.status.diskTotalBytes, 1));
     const candidates = this.#nodes.all.filter((node) => node.state === 'active');
     if (candidates.length < count) throw new TrivetError('not_enough_nodes', { needed: count, nodes: candidates.length });
-    const rank = new Map(candidates.map((node) => [node, Math.round(free(node) * 20) + Math.random()]));
-    return candidates
-      .sort((a, b) => Number(b.healthy) - Number(a.healthy) || rank.get(b)! - rank.get(a)!)
-      .slice(0, count);
+    return chooseNodes(candidates.map(describe), count, [], Math.random).map((id) => this.#nodes.get(id)!);
   }
 
   /** At once, for what is known to be nobody's; what fails is found by the listing. */
   #removeReplicas(id: string, nodes: readonly KnownNode[]): void {
     for (const node of nodes) void node.client.removeReplica(id, { ifEmpty: true }).catch(() => {});
   }
+}
+
+function describe({ id, zone, healthy, status }: KnownNode): PlacementNode {
+  const free = status === undefined ? 0 : status.diskFreeBytes / Math.max(status.diskTotalBytes, 1);
+  return { id, zone, usable: healthy && status?.writable !== false, free, load: status?.loadAverage ?? 0 };
 }

@@ -6,7 +6,7 @@ import type { NodeStatus } from '@trivet/proto/messages.ts';
 import type { NodeClient } from '../nodes/node-client.ts';
 import { NodeRegistry } from '../nodes/node-registry.ts';
 import { NO_SILENCE } from '../nodes/silence.ts';
-import type { Route } from '../store/rows.ts';
+import type { NodeState, Route } from '../store/rows.ts';
 import { Reader } from './reader.ts';
 
 test('a node that failed or was slow is read from again once that is long ago, and not before', async (t) => {
@@ -32,8 +32,17 @@ test('a node that is still slow costs one read each time that it is tried again'
   }
 });
 
+test('a draining node is read from only when no active one can answer, and a quiesced one only when no other can', async (t) => {
+  const { read, mishap } = await scene(['a', 'b', 'c'], { b: 'draining', c: 'quiesced' });
+  t.deepEqual(new Set(await read(10)), new Set(['a']));
+  mishap.set('a', 'fails');
+  t.deepEqual(new Set(await read(10)), new Set(['b']));
+  mishap.set('b', 'fails');
+  t.deepEqual(new Set(await read(10)), new Set(['c']));
+});
+
 /** A reader over nodes that answer in a millisecond, but for their mishaps. */
-async function scene(ids: readonly string[]) {
+async function scene(ids: readonly string[], wishes: Record<string, NodeState> = {}) {
   const clock = new HeldClock();
   const mishap = new Map<string, 'fails' | 'is slow'>();
   const answered: string[] = [];
@@ -48,11 +57,11 @@ async function scene(ids: readonly string[]) {
       return { status: 200, headers: {}, body };
     },
   }) as unknown as NodeClient;
-  const nodes = new NodeRegistry({ list: async () => ids.map((id) => ({ id, url: `http://${id}`, state: 'active' as const })) }, client, { healthChanged() {} });
+  const nodes = new NodeRegistry({ list: async () => ids.map((id) => ({ id, url: `http://${id}`, state: 'active' as const, zone: '' })) }, client, { healthChanged() {}, clockSeen() {} });
   await nodes.refresh();
   await nodes.poll();
   const reader = new Reader(nodes, NO_SILENCE, { asked() {} }, clock, 1000);
-  const route = { repository: { id: 'r', name: 'r', generation: 1n }, replicas: ids.map((node) => ({ node, state: 'current' })) } as unknown as Route;
+  const route = { repository: { id: 'r', name: 'r', generation: 1n }, replicas: ids.map((node) => ({ node, state: 'current', nodeState: wishes[node] ?? 'active' })) } as unknown as Route;
   return {
     clock, mishap,
     /** Reads so often, one after another. @returns which node answered each */

@@ -1,7 +1,7 @@
 import { cpus } from 'node:os';
 import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
-import type { Route } from '../store/rows.ts';
+import type { NodeState, Route } from '../store/rows.ts';
 import type { NodeRead } from '../nodes/node-client.ts';
 import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
 import type { Silences } from '../nodes/silence.ts';
@@ -58,9 +58,13 @@ export class Reader {
   async read(request: ReadRequest): Promise<NodeRead> {
     const { repository } = request.route;
     const candidates = this.#candidates(request.route);
-    for (const node of candidates.heard) this.#forgetOld(node);
-    const { order, reason } = rank(candidates.heard.map((node) => describe(node, repository.id)), this.#turn++);
-    order.push(...candidates.silent.map((node) => node.id));
+    const turn = this.#turn++;
+    const ranked = candidates.heard.filter((group) => group.length > 0).map((group) => {
+      for (const node of group) this.#forgetOld(node);
+      return rank(group.map((node) => describe(node, repository.id)), turn);
+    });
+    const reason = ranked[0]?.reason ?? 'only_current';
+    const order = [...ranked.flatMap((group) => group.order), ...candidates.silent.map((node) => node.id)];
     const tried: Record<string, string> = {};
     for (const [i, id] of order.entries()) {
       const node = this.#nodes.get(id)!;
@@ -110,13 +114,22 @@ export class Reader {
     if (this.#clock.elapsed() - (node.measuredAt ?? -Infinity) > FORGET_AFTER_MS) this.#nodes.forget(node);
   }
 
-  /** Silent ones are the last resort. */
-  #candidates(route: Route): { heard: KnownNode[]; silent: KnownNode[] } {
-    const usable = route.replicas.filter((replica) => replica.state === 'current')
-      .map((replica) => this.#nodes.usable(replica.node))
-      .filter((node) => node !== undefined);
-    const silent = usable.filter((node) => this.#silence.has(node.id));
-    return { heard: usable.filter((node) => !silent.includes(node)), silent };
+  /**
+   * Groups, each asked only when those before have failed: a draining node has its replicas copied, from a quiesced one an
+   * operator wants nothing to be read, and silent ones are the last resort.
+   */
+  #candidates(route: Route): { heard: KnownNode[][]; silent: KnownNode[] } {
+    const usable = route.replicas.filter((replica) => replica.state === 'current').flatMap((replica) => {
+      const node = this.#nodes.usable(replica.node);
+      return node === undefined ? [] : [{ node, wish: replica.nodeState }];
+    });
+    const isSilent = ({ node }: { node: KnownNode }) => this.#silence.has(node.id);
+    const heard = usable.filter((each) => !isSilent(each));
+    const of = (suits: (wish: NodeState) => boolean) => heard.filter(({ wish }) => suits(wish)).map(({ node }) => node);
+    return {
+      heard: [of((wish) => wish !== 'draining' && wish !== 'quiesced'), of((wish) => wish === 'draining'), of((wish) => wish === 'quiesced')],
+      silent: usable.filter(isSilent).map(({ node }) => node),
+    };
   }
 }
 

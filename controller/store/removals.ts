@@ -39,9 +39,27 @@ export class Removals {
     return rows.map((row) => String(row['repository_id']));
   }
 
-  /** The node has said that the copy is gone. */
+  /** The node has said that the copy is gone: forgets the removal, and what was found wrong there. */
   async done({ repository, node }: Removal): Promise<void> {
-    await attempt(() => this.#db.sql.run('DELETE FROM removals WHERE repository_id = ? AND node_id = ?', [repository, node]));
+    await attempt(() => this.#db.sql.transaction(async (statements) => {
+      await statements.run('DELETE FROM removals WHERE repository_id = ? AND node_id = ?', [repository, node]);
+      await statements.run(
+        `UPDATE findings SET resolved_at = ?, open = NULL WHERE node_id = ? AND repository_id = ? AND kind = 'unknown' AND open = 1`,
+        [new Date(), node, repository],
+      );
+    }));
+  }
+
+  /** Whether a copy is a replica: then it isn't deleted, whoever asks for it. */
+  async isReplica({ repository, node }: Removal): Promise<boolean> {
+    const rows = await attempt(() => this.#db.sql.all('SELECT 1 AS one FROM replicas WHERE repository_id = ? AND node_id = ?', [repository, node]));
+    return rows.length > 0;
+  }
+
+  /** How many wait, on each node that has some. */
+  async count(): Promise<Map<string, number>> {
+    const rows = await attempt(() => this.#db.sql.all('SELECT node_id, COUNT(*) AS count FROM removals GROUP BY node_id'));
+    return new Map(rows.map((row) => [String(row['node_id']), Number(row['count'])]));
   }
 }
 

@@ -80,6 +80,19 @@ export interface Node {
   boot: string;
   state: NodeState;
   seenAt: Date;
+  /** When any controller last had a good heartbeat from it. */
+  heardAt: Date | null;
+  /** Empty: nobody said. */
+  zone: string;
+  version: string;
+  gitVersion: string;
+  /** As the last heartbeat that was written down said. */
+  diskTotalBytes: number | null;
+  diskFreeBytes: number | null;
+  loadAverage: number | null;
+  clockSkewMs: number | null;
+  joinedAt: Date | null;
+  stateChangedAt: Date | null;
 }
 
 export interface RepairJob {

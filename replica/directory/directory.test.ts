@@ -7,14 +7,22 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { lockDirectory, DirectoryInUse } from './lock.ts';
-import { ownerOf, WrongDirectory } from './owner.ts';
+import { joinCluster, ownerOf, WrongDirectory } from './owner.ts';
 
 const MAIN = resolve(import.meta.dirname, '../main.ts');
 
 test('a directory without a name becomes the first one\'s who starts on it, and stays so', async (t) => {
   const directory = temporaryDirectory(t);
-  t.is(await ownerOf(directory, 'node1'), 'node1');
-  t.is(await ownerOf(directory, 'node2'), 'node1');
+  t.deepEqual(await ownerOf(directory, 'node1'), { node: 'node1' });
+  t.deepEqual(await ownerOf(directory, 'node2'), { node: 'node1' });
+});
+
+test('a directory says which cluster it belongs to, once its node has joined one', async (t) => {
+  const directory = temporaryDirectory(t);
+  const owner = await ownerOf(directory, 'node1');
+  const cluster = 'c'.repeat(32);
+  await joinCluster(directory, owner, cluster);
+  t.deepEqual(await ownerOf(directory, 'node1'), { node: 'node1', cluster });
 });
 
 test('a name that can not be read is nobody\'s, and stays as it is', async (t) => {

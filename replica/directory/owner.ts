@@ -2,23 +2,24 @@ import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { Check } from 'typebox/value';
-import { NodeId } from '@trivet/proto/messages.ts';
+import { Id, NodeId } from '@trivet/proto/messages.ts';
 import { syncPath } from '../repository/layout.ts';
 
 const FILE = 'node.json';
 
-const Owner = Type.Object({ node: NodeId });
-type Owner = Static<typeof Owner>;
+/** The cluster is that which the node joined first; one that never joined any, or did before clusters had names, has none. */
+const Owner = Type.Object({ node: NodeId, cluster: Type.Optional(Id) });
+export type Owner = Static<typeof Owner>;
 
 /** The data directory is another node's, or doesn't say whose. */
 export class WrongDirectory extends Error {}
 
 /**
  * Whose directory this is: who started on it first. One without a name, new or from before there were names, becomes `node`'s.
- * @returns the name in it
+ * @returns the names in it
  * @throws WrongDirectory when there is one that can't be read; nothing was changed
  */
-export async function ownerOf(directory: string, node: string): Promise<string> {
+export async function ownerOf(directory: string, node: string): Promise<Owner> {
   const path = join(directory, FILE);
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
@@ -26,11 +27,16 @@ export async function ownerOf(directory: string, node: string): Promise<string> 
   });
   if (text === undefined) {
     await write(directory, { node });
-    return node;
+    return { node };
   }
   const owner = parse(text);
   if (owner === undefined) throw new WrongDirectory(`${path} does not say whose data directory this is; write {"node":"<name>"} into it if you know`);
-  return owner.node;
+  return owner;
+}
+
+/** Writes down which cluster the directory belongs to from now on. */
+export async function joinCluster(directory: string, owner: Owner, cluster: string): Promise<void> {
+  if (owner.cluster !== cluster) await write(directory, { ...owner, cluster });
 }
 
 /** What is said to the operator of a node that finds itself on another's disk. */

@@ -33,6 +33,7 @@ export function registerHealth(app: FastifyInstance, context: ReplicaContext): v
       replicas: opened.length,
       maintaining: context.maintenance.current === undefined ? [] : [context.maintenance.current],
       promises: opened.filter((replica) => replica.promise !== undefined).length,
+      clockMs: context.clock.now(),
     };
   });
 }

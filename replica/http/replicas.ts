@@ -4,6 +4,7 @@ import Type from 'typebox';
 import {
   AdoptRequest, CreateReplicaRequest, RepositoryParams, type ReplicaListing, type ReplicaPosition, type ReplicaRemoval, type RefsSnapshot,
 } from '@trivet/proto/messages.ts';
+import { TrivetError } from '@trivet/proto/errors.ts';
 import type { ReplicaContext } from '../context.ts';
 import { adopt } from '../repair/adopt.ts';
 import { generationAsked } from './reads.ts';
@@ -28,7 +29,14 @@ export function registerReplicas(plain: FastifyInstance, context: ReplicaContext
     const ifEmpty = request.query.ifEmpty === 'true';
     if (!ifEmpty) await context.repair.stop(repository);
     await context.maintenance.stop(repository);
-    return { removed: await replicas.remove(repository, { ifEmpty }) };
+    const mayGo = async () => {
+      // The word may be old: its sender was slow, and the copy has become a replica again meanwhile. Removals of one copy
+      // take turns, so while this answer is true no other removal can end, and none can make room for a new replica.
+      const surplus = await context.controllers.isSurplus({ node: context.config.node, repository });
+      if (!surplus) throw new TrivetError('replica_wanted', { node: context.config.node, repository });
+    };
+    // Where nothing is, nothing is lost: a creation that has failed asks this before SQL knows of it.
+    return { removed: await replicas.remove(repository, ifEmpty ? { ifEmpty } : { mayGo }) };
   });
 
   app.get('/repositories/:repository/refs', { schema: { params: RepositoryParams } }, async (request): Promise<RefsSnapshot> => {

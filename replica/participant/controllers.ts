@@ -1,9 +1,10 @@
 import { Agent, request } from 'undici';
 import Type, { type TSchema, type Static } from 'typebox';
 import { Check } from 'typebox/value';
-import { TrivetError } from '@trivet/proto/errors.ts';
+import { TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import {
-  MaintenanceAnswer, SettleAnswer, type HandshakeRequest, type MaintenanceRequest, type ReportRequest, type SettleRequest,
+  HandshakeAnswer, MaintenanceAnswer, SettleAnswer, SurplusAnswer, type HandshakeRequest, type MaintenanceRequest, type ReportRequest,
+  type SettleRequest, type SurplusRequest,
 } from '@trivet/proto/messages.ts';
 import { PROTOCOL_HEADERS } from '@trivet/proto/protocol-version.ts';
 
@@ -33,11 +34,11 @@ export class Controllers {
 
   /**
    * Says that this node has started, and where it can be reached.
-   * @throws TrivetError wrong_directory when a controller refuses this node on this directory; version_mismatch, as every
-   *   question, when no controller answers and one of them is too far apart in version
+   * @throws TrivetError one of REFUSALS when a controller refuses this node; version_mismatch, as every question, when no
+   *   controller answers and one of them is too far apart in version
    */
-  async handshake(message: HandshakeRequest): Promise<void> {
-    await this.#post('/internal/handshake', message, Type.Object({}));
+  async handshake(message: HandshakeRequest): Promise<HandshakeAnswer> {
+    return this.#post('/internal/handshake', message, HandshakeAnswer);
   }
 
   /** Says which generation and digest every replica has. The controller decides which of them are current. */
@@ -53,6 +54,11 @@ export class Controllers {
   /** Asks for permission to work on the files of a replica, or says that this is over. Throws TrivetError store_unavailable. */
   async maintenance(message: MaintenanceRequest): Promise<MaintenanceAnswer> {
     return this.#post('/internal/maintenance', message, MaintenanceAnswer);
+  }
+
+  /** Whether a copy is no replica any more, and may be deleted. */
+  async isSurplus(message: SurplusRequest): Promise<boolean> {
+    return (await this.#post('/internal/surplus', message, SurplusAnswer)).surplus;
   }
 
   async close(): Promise<void> {
@@ -76,7 +82,7 @@ export class Controllers {
         resolve(answer);
       }, (fault: unknown) => {
         const refusal = refusalIn(fault, this.#urls[index]!);
-        if (refusal?.code === 'wrong_directory') return reject(refusal);
+        if (isRefusal(refusal)) return reject(refusal);
         failed += 1;
         // During an upgrade another one may still get on with this node; where none does, that is what an operator must know.
         mismatch ??= refusal;
@@ -112,11 +118,16 @@ export class Controllers {
   }
 }
 
-/**
- * An answer that no waiting changes, if it is one. `wrong_directory` every other controller would give as well, now and
- * later; `version_mismatch` is this controller's own.
- */
+/** The answers that every other controller would give as well, now and later. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['wrong_directory', 'wrong_cluster', 'node_id_in_use', 'node_removed']);
+
+/** Whether a controller has refused this node for good. */
+export function isRefusal(error: unknown): error is TrivetError {
+  return error instanceof TrivetError && REFUSALS.has(error.code);
+}
+
+/** An answer that no waiting changes, if it is one; `version_mismatch` is this controller's own. */
 function refusalIn(answer: unknown, url: string): TrivetError | undefined {
-  const { code, fields } = (answer ?? {}) as { code?: unknown; fields?: Record<string, unknown> };
-  return code === 'wrong_directory' || code === 'version_mismatch' ? new TrivetError(code, { ...fields, url }) : undefined;
+  const { code, fields } = (answer ?? {}) as { code?: ErrorCode; fields?: Record<string, unknown> };
+  return code !== undefined && (REFUSALS.has(code) || code === 'version_mismatch') ? new TrivetError(code, { ...fields, url }) : undefined;
 }

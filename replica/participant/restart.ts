@@ -2,8 +2,11 @@ import { systemClock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { ReplicaConfig } from '../config.ts';
 import type { ReplicaContext } from '../context.ts';
+import { joinCluster } from '../directory/owner.ts';
+import { gitVersion } from '../git/version.ts';
 import type { ReportRequest } from '@trivet/proto/messages.ts';
-import { Controllers } from './controllers.ts';
+import { VERSION } from '@trivet/proto/version.ts';
+import { Controllers, isRefusal } from './controllers.ts';
 import { recover } from './recovery.ts';
 
 const RETRY_MS = [50, 100, 200, 500, 1_000];
@@ -27,13 +30,20 @@ export async function announceWrongDirectory(config: ReplicaConfig, owner: strin
  * The restart handshake: says hello to a controller, settles what is in doubt, brings the disk in order, reports where
  * every replica stands, and only then lets the node serve. Waits for a controller as long as it takes.
  * @param stopping ends the waiting when the process is told to stop
- * @throws TrivetError wrong_directory when a controller says so, which no waiting would change
+ * @throws TrivetError wrong_directory, wrong_cluster, node_id_in_use, node_removed when a controller says so, which no waiting
+ *   would change
  */
 export async function restart(context: ReplicaContext, stopping: () => boolean): Promise<void> {
-  const { config, boot, clock, controllers, disk, journal, replicas, log } = context;
+  const { config, owner, boot, clock, controllers, disk, journal, replicas, log } = context;
   const startedAt = clock.elapsed();
   const records = await journal.read();
-  const shakeHands = () => controllers.handshake({ node: config.node, url: config.url, boot, directory: { node: config.node } });
+  const git = await gitVersion();
+  const shakeHands = async () => {
+    const { cluster } = await controllers.handshake({
+      node: config.node, url: config.url, boot, directory: owner, zone: config.zone, version: VERSION, gitVersion: git,
+    });
+    if (cluster !== undefined) await joinCluster(config.directory, owner, cluster);
+  };
   await persist('handshake', shakeHands);
   const { inDoubt, failed, kept } = await recover(disk, records, async (promise) => {
     const settled = await persist('settle', () => controllers.settle({
@@ -72,7 +82,7 @@ export async function restart(context: ReplicaContext, stopping: () => boolean):
       try {
         return await action();
       } catch (error) {
-        if (error instanceof TrivetError && error.code === 'wrong_directory') throw error;
+        if (isRefusal(error)) throw error;
         const { code, fields } = asTrivetError(error);
         if (code === 'version_mismatch') log.error({ step, code, fields }, 'no controller of a version that gets on with this node answers yet');
         else log.info({ step, code }, 'no controller answers yet');

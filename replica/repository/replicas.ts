@@ -136,9 +136,10 @@ export class Replicas {
   /**
    * Takes a replica off the disk, and what repairs left beside it. It disappears at once; the files go afterwards.
    * @param options.ifEmpty only when it holds nothing; see holdsNothing
+   * @param options.mayGo asked when it is this removal's turn; throws when the replica must stay
    * @returns whether it is gone
    */
-  async remove(id: string, { ifEmpty = false } = {}): Promise<boolean> {
+  async remove(id: string, { ifEmpty = false, mayGo }: { ifEmpty?: boolean; mayGo?: () => Promise<void> } = {}): Promise<boolean> {
     const gitDir = this.gitDir(id);
     let stays = false;
     const doomed = `${gitDir}.removed-${process.hrtime.bigint()}`;
@@ -155,6 +156,7 @@ export class Replicas {
     };
     try {
       await this.#inOrder(id, async () => {
+        await mayGo?.();
         const replica = this.#opened.get(id);
         await (replica === undefined ? moveAway() : replica.exclusively(moveAway));
         // Not before it is gone: a removal that a crash undoes must leave a replica with all that it promised.

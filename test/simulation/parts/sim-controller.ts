@@ -78,8 +78,9 @@ export class ControllerLife {
     const findings = new Findings(this.database);
     const found = (_repository: string, node: string, kind: string, detail: string) => simulation.trace?.(this.#name, `finds ${node} to be ${kind}: ${detail}`);
     this.#admission = new guards.Admission(this.replicas, findings, this.#nodeRows, found);
-    const directory = { list: async () => (await sql.all('SELECT id, url, state FROM nodes')) as unknown as { id: string; url: string; state: NodeState }[] };
+    const directory = { list: async () => (await sql.all('SELECT id, url, state, zone FROM nodes')) as unknown as { id: string; url: string; state: NodeState; zone: string }[] };
     this.registry = new NodeRegistry(directory, (name) => new SimNodeClient(simulation, simulation.node(name), this.process).asNodeClient(), {
+      clockSeen: () => {},
       healthChanged: (node: KnownNode) => simulation.trace?.(this.#name, `takes ${node.id} for ${node.healthy ? 'healthy' : `unhealthy (${node.trouble})`}`),
     });
     const failpoint = async (where: string) => {
