@@ -7,6 +7,12 @@ import { addDataLosses } from './data-losses.ts';
 import { examples } from './examples.ts';
 import { addFindings } from './findings.ts';
 import { addMaintenanceRun } from './maintenance-run.ts';
+import { addNodesActivate } from './nodes-activate.ts';
+import { addNodesDrain } from './nodes-drain.ts';
+import { addNodesList } from './nodes-list.ts';
+import { addNodesQuiesce } from './nodes-quiesce.ts';
+import { addNodesRemove } from './nodes-remove.ts';
+import { addNodesShow } from './nodes-show.ts';
 import { addRepairCancel } from './repair-cancel.ts';
 import { addRepairList } from './repair-list.ts';
 import { addRepairRetry } from './repair-retry.ts';
@@ -72,6 +78,13 @@ export function makeProgram(output: OutputConfiguration = {}): Command {
   addRepairWatch(repair);
   addRepairCancel(repair);
   addRepairRetry(repair);
+  const nodes = program.command('nodes').description('Nodes: which there are, and what is wanted of them.');
+  addNodesList(nodes);
+  addNodesShow(nodes);
+  addNodesDrain(nodes);
+  addNodesQuiesce(nodes);
+  addNodesActivate(nodes);
+  addNodesRemove(nodes);
   addVerify(program);
   const maintenance = program.command('maintenance').description('Keeping replicas fast: packs, indexes and graphs.');
   addMaintenanceRun(maintenance);
@@ -82,11 +95,11 @@ export function makeProgram(output: OutputConfiguration = {}): Command {
   addTransactionsSettle(transactions);
   addAcceptDataLoss(program);
   addDataLosses(program);
-  for (const group of [repos, repair, transactions]) {
+  for (const group of [repos, nodes, repair, transactions]) {
     group.addHelpText('after', examples([`trivet ${group.name()} list`, 'begin here'], [`trivet ${group.name()} list --help`, 'what it takes']));
   }
   maintenance.addHelpText('after', examples(['trivet maintenance run org/repo', 'each replica in turn'], ['trivet maintenance run --help', 'what it takes']));
-  for (const command of [...program.commands, ...repos.commands, ...repair.commands, ...maintenance.commands, ...transactions.commands]) {
+  for (const command of [program, repos, nodes, repair, maintenance, transactions].flatMap(({ commands }) => commands)) {
     // A list of commands shows what each does; the particulars are in its own help.
     command.summary(command.description().split('\n')[0]!);
   }

@@ -59,6 +59,6 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
     });
 
     app.post('/internal/surplus', { schema: { body: SurplusRequest } }, async (request): Promise<SurplusAnswer> => (
-      { surplus: !await context.removalRows.isReplica(request.body) }));
+      { surplus: !await context.removals.isReplica(request.body) }));
   });
 }
