@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { runCli } from '../../controller/cli/run-cli.ts';
 import { Cluster, expectEqualReplicas, expectNothingLeft, PATIENCE_MS, until } from '../cluster.ts';
 import { PushedRepository } from '../faults/pushed-repository.ts';
 import { EAGER, showNode, untilNode, untilOn, wish } from './operator.ts';
@@ -12,10 +13,17 @@ test('a node of five is drained under pushes, none of which fails, and is refuse
   const { node } = (await cluster.show('one')).replicas[0]!;
   t.like(await wish(cluster, node, 'remove'), { status: 409, json: { code: 'node_needed', fields: { problem: 'drain it first' } } });
 
+  const cli = async (...args: string[]) => runCli(['nodes', ...args], { url: cluster.url });
+  const listed = await cli('list');
+  t.is(listed.code, 0, listed.stdout);
+  t.regex(listed.stdout, /^node5 +active /m);
+
   let pushing = true;
   const pushes = Promise.all(repositories.map(async (repository) => { while (pushing) await repository.mustPush(); }));
-  t.is((await wish(cluster, node, 'drain')).status, 200);
-  await untilNode(cluster, node, ({ state }) => state === 'drained').finally(() => { pushing = false; });
+  const drained = await cli('drain', node, '--watch').finally(() => { pushing = false; });
+  t.is(drained.code, 0, drained.stderr);
+  t.regex(drained.stdout, new RegExp(`^${node} is drained`));
+  t.is((await showNode(cluster, node)).state, 'drained');
   await pushes;
   for (const repository of repositories) {
     const { replicas } = await cluster.show(repository.name);
@@ -27,7 +35,8 @@ test('a node of five is drained under pushes, none of which fails, and is refuse
   }
   await expectNothingLeft(cluster);
 
-  t.like(await wish(cluster, node, 'remove'), { status: 200, json: { state: 'removed' } });
+  t.like(await cli('remove', node), { code: 0, stdout: `${node} is removed.\n` });
+  t.regex((await cli('show', node)).stdout, /^state +removed$/m);
   await cluster.signal(node, 'SIGTERM');
   await t.throwsAsync(cluster.startPart(node), { message: /the node was removed from the cluster; an operator may take it back \(node_removed\)/ });
   t.is((await wish(cluster, node, 'activate')).status, 200);
