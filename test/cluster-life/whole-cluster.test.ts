@@ -10,11 +10,13 @@ const test = mariadbHere() ? anyTest.serial : anyTest.serial.skip;
 /** A busy machine. */
 const TIMEOUT_MS = 10 * 60_000;
 const CLIENTS = 4;
+/** Every replica of the node is moved, and each move waits for a verification. */
+const DRAIN_PATIENCE_MS = 180_000;
 
-test('every part is restarted in turn under load and no push or clone fails; at the end every history is linearizable and every replica equal', async (t) => {
+test('every part is restarted in turn, a node is added and another drained, all under load, and no push or clone fails; at the end every history is linearizable and every replica equal', async (t) => {
   t.timeout(TIMEOUT_MS);
   const production = await Production.start(t, {
-    nodes: 5, spares: 1, controllers: 2, replicationFactor: 3, environment: { ...PATIENT, TRIVET_STOP_DELAY_MS: '500' },
+    nodes: 5, spares: 1, controllers: 2, replicationFactor: 3, environment: { ...PATIENT, TRIVET_STOP_DELAY_MS: '500', TRIVET_PLACEMENT_MS: '500' },
   }, { three: {}, five: { replicationFactor: 5 }, strict: { denyNonFastForwards: true, denyDeletes: true } });
   const { deployment, history } = production;
   const balancer = await LoadBalancer.start(deployment.controllers);
@@ -41,6 +43,27 @@ test('every part is restarted in turn under load and no push or clone fails; at 
   await until(() => production.acknowledgedSince(without) > 0, PATIENCE_MS, () => 'pushes do not work again');
   await production.untilNothingIsAtRisk();
 
+  await during(t, production, 'a node is added and another one drained', async () => {
+    const added = deployment.join();
+    history.note(`${added.name} is added`);
+    await until(() => added.ready(), PATIENCE_MS, () => `${added.name} does not serve; its log is ${added.log}`);
+    const drained = deployment.nodes[0]!;
+    history.note(`${drained.name} is drained`);
+    await wish(production, drained, 'drain');
+    let text = '';
+    await until(async () => {
+      text = await (await fetch(`${deployment.controllers[0]!.url}/api/v1/nodes/${drained.name}`)).text();
+      const { state, removals } = JSON.parse(text) as { state: string; removals: number };
+      return state === 'drained' && removals === 0;
+    }, DRAIN_PATIENCE_MS, () => `${drained.name} is not drained: ${text}`);
+    await wish(production, drained, 'remove');
+    t.is(await deployment.leave(drained), 0);
+    await production.untilNothingIsAtRisk();
+  });
+  const left = (await deployment.repositories(deployment.controllers[1]!)).flatMap(({ replicas }) => replicas.map(({ node }) => node));
+  t.false(left.includes('node1'));
+  t.true(left.includes('node6'));
+
   await production.endWork();
   t.deepEqual(await production.judge(['balancer']), []);
   t.log(`${history.pushes.length} pushes, ${history.reads.length} reads in ${Math.round(history.now() / 1000)} s`);
@@ -53,6 +76,12 @@ async function during(t: ExecutionContext, production: Production, what: string,
   await action();
   await until(() => production.acknowledgedSince(begin) > 0, PATIENCE_MS, () => `no push was acknowledged while ${what}`);
   t.deepEqual(failuresBetween(history.records, begin, history.now()), [], what);
+}
+
+/** What an operator wants of a node. */
+async function wish({ deployment }: Production, node: Part, action: 'drain' | 'remove'): Promise<void> {
+  const response = await fetch(`${deployment.controllers[1]!.url}/api/v1/nodes/${node.name}/${action}`, { method: 'POST' });
+  if (!response.ok) throw new Error(`${action} ${node.name}: ${response.status} ${await response.text()}`);
 }
 
 async function startAgain(part: Part): Promise<void> {

@@ -151,10 +151,10 @@ export class Deployment {
     return part;
   }
 
-  /** A node leaves: it is ended, and no longer one of those that have to serve. */
-  async leave(part: Part): Promise<void> {
-    await part.end();
+  /** A node leaves: it is ended, and no longer one of those that have to serve. @returns its exit status */
+  async leave(part: Part): Promise<number | null> {
     this.nodes.splice(this.nodes.indexOf(part), 1);
+    return part.end();
   }
 
   /** Ends everything; the logs stay until `remove`. */
