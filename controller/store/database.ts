@@ -4,19 +4,18 @@ import type { PrismaClient } from '../../prisma/generated/mysql/client.ts';
 import { attempt } from './failure.ts';
 import { migrateMysql, migrateSqlite } from './migrate.ts';
 import { mysqlAdapter } from './mysql-adapter.ts';
-import { MysqlStore } from './mysql-store.ts';
+import type { TlsFiles } from './mysql-settings.ts';
+import { type MysqlOptions, MysqlStore } from './mysql-store.ts';
 import { type Sql, toDate } from './sql.ts';
 import { SqliteStore } from './sqlite-store.ts';
 
 /** An open connection bundle: what every class of this folder is made from. */
 export interface Database {
   readonly dialect: 'mysql' | 'sqlite';
-  /** What was given to `openDatabase`. */
-  readonly url: string;
   readonly deadlineMs: number;
   readonly prisma: PrismaClient;
-  /** The pool under `prisma` and `sql`, where the dialect is MySQL. */
-  readonly mysql?: mysql.Pool;
+  /** Opens a connection to MySQL outside of the pool under `prisma` and `sql`. */
+  readonly connect?: () => Promise<mysql.Connection>;
   readonly sql: Sql;
   /** The clock that leases are measured by: the server's own, so that controllers' clocks may differ. */
   now(): Promise<Date>;
@@ -30,24 +29,27 @@ export interface DatabaseOptions {
   poolSize?: number;
   /** For each statement, and for each wait for a connection. */
   deadlineMs?: number;
+  /** For connections to MySQL. */
+  tls?: TlsFiles;
 }
 
 /**
  * Opens the store and migrates it. Only the client of the dialect in use is loaded: each is some 20 MB of memory.
- * @param url `file:/absolute/path.db` or `mysql://user:password@host:port/database`
+ * @param url `file:/absolute/path.db` or `mysql://user:password@host:port,host:port/database`
  * Throws `store_unavailable`, `migration_incomplete` or `schema_newer`.
  */
 export async function openDatabase(url: string, options: DatabaseOptions = {}): Promise<Database> {
   const { poolSize = 10, deadlineMs = 5_000 } = options;
   return attempt(() => {
-    if (url.startsWith('mysql://')) return openMysql(url, poolSize, deadlineMs);
+    if (url.startsWith('mysql://')) return openMysql(url, { poolSize, deadlineMs, ...(options.tls === undefined ? {} : { tls: options.tls }) });
     if (url.startsWith('file:')) return openSqlite(url, deadlineMs);
     throw new TrivetError('bad_request', { reason: 'a database URL begins with file: or mysql:' });
   });
 }
 
-async function openMysql(url: string, poolSize: number, deadlineMs: number): Promise<Database> {
-  const store = new MysqlStore(url, { poolSize, deadlineMs });
+async function openMysql(url: string, options: MysqlOptions): Promise<Database> {
+  const { deadlineMs } = options;
+  const store = new MysqlStore(url, options);
   try {
     await migrateMysql(store);
   } catch (error) {
@@ -58,10 +60,9 @@ async function openMysql(url: string, poolSize: number, deadlineMs: number): Pro
   const prisma = new generated.PrismaClient({ adapter: mysqlAdapter(store), transactionOptions: transactionOptions(deadlineMs) });
   return {
     dialect: 'mysql',
-    url,
     deadlineMs,
     prisma,
-    mysql: store.pool,
+    connect: () => store.connect(),
     sql: store,
     now: async () => toDate((await store.all('SELECT UTC_TIMESTAMP(3) AS now'))[0]?.['now']),
     ping: () => ping(store),
@@ -89,7 +90,6 @@ async function openSqlite(url: string, deadlineMs: number): Promise<Database> {
   const prisma = sqlitePrisma as unknown as PrismaClient;
   return {
     dialect: 'sqlite',
-    url,
     deadlineMs,
     prisma,
     sql: store,

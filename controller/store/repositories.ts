@@ -5,7 +5,7 @@ import type { Database } from './database.ts';
 import { attempt, classify } from './failure.ts';
 import { openJobs } from './open-jobs.ts';
 import type { NodeState, Replica, ReplicaState, Route } from './rows.ts';
-import { placeholders, type Row, toDate } from './sql.ts';
+import { placeholders, READ_ONLY, type Row, serverRow, toDate } from './sql.ts';
 
 export interface NewRepository {
   id: string;
@@ -69,13 +69,13 @@ export class Repositories {
 
   /** The repository of this name, which is compared byte by byte. One indexed statement: every request asks this. */
   async route(name: string): Promise<Route | undefined> {
-    const route = await this.#one(ROUTE_BY_NAME, name);
+    const route = await this.#one('name', name);
     // MySQL takes no notice of spaces at the end.
     return route?.repository.name === name ? route : undefined;
   }
 
   async routeById(id: string): Promise<Route | undefined> {
-    return this.#one(ROUTE_BY_ID, id);
+    return this.#one('id', id);
   }
 
   /**
@@ -84,7 +84,7 @@ export class Repositories {
    */
   async list(page: { after?: string; limit: number }): Promise<Route[]> {
     const rows = await attempt(() => this.#db.sql.all(
-      `${ROUTE} JOIN (SELECT id FROM repositories WHERE name > ? ORDER BY name LIMIT ?) AS page ON page.id = p.id
+      `SELECT ${COLUMNS} FROM repositories p ${REPLICAS} JOIN (SELECT id FROM repositories WHERE name > ? ORDER BY name LIMIT ?) AS page ON page.id = p.id
        ORDER BY p.name`,
       [page.after ?? '', page.limit],
     ));
@@ -103,23 +103,24 @@ export class Repositories {
     return count === 1 ? route : undefined;
   }
 
-  async #one(sql: string, key: string): Promise<Route | undefined> {
-    return toRoutes(await attempt(() => this.#db.sql.all(sql, [key])))[0];
+  /** One row at least, even of nothing: only a server that takes writes knows what isn't there. */
+  async #one(column: 'name' | 'id', key: string): Promise<Route | undefined> {
+    const rows = await attempt(() => this.#db.sql.all(
+      `SELECT ${COLUMNS}, server.${READ_ONLY} FROM ${serverRow(this.#db.dialect)} AS server
+       LEFT JOIN repositories p ON p.${column} = ? ${REPLICAS}`, [key],
+    ));
+    return toRoutes(rows.filter((row) => row['id'] !== null))[0];
   }
 }
 
 const NOT_CREATED = 'could not be created';
 
-const ROUTE = `SELECT p.id, p.name, p.object_format, p.default_branch, p.replication_factor, p.generation,
+const COLUMNS = `p.id, p.name, p.object_format, p.default_branch, p.replication_factor, p.generation,
     p.refs_digest, p.deny_non_fast_forwards, p.deny_deletes, p.created_at,
     r.node_id, r.state, r.generation AS replica_generation, r.digest, r.reason, r.changed_at, r.verified_at, r.checked_at,
-    n.url, n.state AS node_state
-  FROM repositories p
-  LEFT JOIN replicas r ON r.repository_id = p.id
+    n.url, n.state AS node_state`;
+const REPLICAS = `LEFT JOIN replicas r ON r.repository_id = p.id
   LEFT JOIN nodes n ON n.id = r.node_id`;
-
-const ROUTE_BY_NAME = `${ROUTE} WHERE p.name = ?`;
-const ROUTE_BY_ID = `${ROUTE} WHERE p.id = ?`;
 
 /** Rows, one for each replica, as routes in the order in which their repositories first appear. */
 function toRoutes(rows: readonly Row[]): Route[] {
