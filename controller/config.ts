@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { Settings, type Environment } from '@trivet/proto/settings.ts';
+import { parseMysqlUrl, tlsModeOf } from './store/mysql-url.ts';
 
 /** Everything a controller can be told from outside. Times are milliseconds, sizes bytes. */
 export interface ControllerConfig {
@@ -8,6 +10,8 @@ export interface ControllerConfig {
   port: number;
   /** `file:/path` for SQLite, `mysql://…` for MySQL. */
   store: string;
+  /** What TLS to MySQL needs, as PEM. */
+  storeTls: { ca?: string; cert?: string; key?: string };
   token: string;
   logLevel: string;
   replicationFactor: number;
@@ -95,6 +99,8 @@ export function readControllerConfig(environment: Environment): ControllerConfig
   const settings = new Settings(environment, 'TRIVET_');
   const store = settings.secret('TRIVET_STORE');
   if (store !== '' && !/^(file:.|mysql:\/\/.)/.test(store)) settings.fault('TRIVET_STORE', 'must begin with file: or mysql://');
+  const storeTls = readTls(settings);
+  if (store.startsWith('mysql://')) complain(settings, 'TRIVET_STORE', () => tlsModeOf(parseMysqlUrl(store), storeTls.ca !== undefined));
   const token = settings.secret('TRIVET_TOKEN');
   if (token !== '' && token.length < 16) settings.fault('TRIVET_TOKEN', 'must have at least 16 characters');
   const failpoints = settings.optionalText('TRIVET_FAILPOINTS');
@@ -110,6 +116,7 @@ export function readControllerConfig(environment: Environment): ControllerConfig
     host: settings.text('TRIVET_HOST', '127.0.0.1'),
     port: settings.integer('TRIVET_PORT', 8081, { min: 1, max: 65535, unit: 'port' }),
     store,
+    storeTls,
     token,
     logLevel: settings.choice('TRIVET_LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
     replicationFactor: settings.integer('TRIVET_REPLICATION_FACTOR', 3, { min: 1, max: 9, unit: 'replicas' }),
@@ -158,4 +165,24 @@ export function readControllerConfig(environment: Environment): ControllerConfig
   };
   settings.finish();
   return config;
+}
+
+function readTls(settings: Settings): ControllerConfig['storeTls'] {
+  const read = (key: string) => {
+    const path = settings.optionalText(key);
+    return path === undefined ? undefined : complain(settings, key, () => readFileSync(path, 'utf8'));
+  };
+  const [ca, cert, key] = [read('TRIVET_STORE_TLS_CA'), read('TRIVET_STORE_TLS_CERT'), read('TRIVET_STORE_TLS_KEY')];
+  if ((cert === undefined) !== (key === undefined)) settings.fault('TRIVET_STORE_TLS_CERT', 'and TRIVET_STORE_TLS_KEY go together');
+  return { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
+}
+
+/** What `read` gives; what it throws is a fault of the setting. */
+function complain<T>(settings: Settings, key: string, read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    settings.fault(key, (error as Error).message);
+    return undefined;
+  }
 }

@@ -84,7 +84,7 @@ export interface ControllerContext {
 }
 
 export async function makeContext(config: ControllerConfig, log: FastifyBaseLogger): Promise<ControllerContext> {
-  const database = await openDatabase(config.store);
+  const database = await openDatabase(config.store, { tls: config.storeTls });
   const repositories = new Repositories(database);
   const replicas = new Replicas(database);
   const nodeRows = new Nodes(database);

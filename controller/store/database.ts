@@ -6,7 +6,7 @@ import { migrateMysql, migrateSqlite } from './migrate.ts';
 import { mysqlAdapter } from './mysql-adapter.ts';
 import type { TlsFiles } from './mysql-settings.ts';
 import { type MysqlOptions, MysqlStore } from './mysql-store.ts';
-import { type Sql, toDate } from './sql.ts';
+import { READ_ONLY, serverRow, type Sql, toDate } from './sql.ts';
 import { SqliteStore } from './sqlite-store.ts';
 
 /** An open connection bundle: what every class of this folder is made from. */
@@ -21,6 +21,8 @@ export interface Database {
   now(): Promise<Date>;
   /** Throws `store_unavailable` when the database doesn't answer. */
   ping(): Promise<void>;
+  /** Throws `store_unavailable` when the database takes no write: with the reason `read_only`, or without one. */
+  checkWrites(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -66,6 +68,7 @@ async function openMysql(url: string, options: MysqlOptions): Promise<Database> 
     sql: store,
     now: async () => toDate((await store.all('SELECT UTC_TIMESTAMP(3) AS now'))[0]?.['now']),
     ping: () => ping(store),
+    checkWrites: () => checkWrites(store),
     close: async () => {
       await prisma.$disconnect();
       await store.close();
@@ -95,6 +98,7 @@ async function openSqlite(url: string, deadlineMs: number): Promise<Database> {
     sql: store,
     now: async () => new Date(),
     ping: () => ping(store),
+    checkWrites: () => checkWrites(store),
     close: async () => {
       await prisma.$disconnect();
       store.close();
@@ -109,4 +113,11 @@ function transactionOptions(deadlineMs: number): { maxWait: number; timeout: num
 
 async function ping(sql: Sql): Promise<void> {
   await attempt(() => sql.all('SELECT 1 AS one'));
+}
+
+/** A row of its own, which nobody else waits for. */
+async function checkWrites(sql: Sql): Promise<void> {
+  const [row] = await attempt(() => sql.all(`SELECT ${READ_ONLY} FROM ${serverRow(sql.dialect)} AS server`));
+  if (row === undefined) throw new TrivetError('store_unavailable');
+  await attempt(() => sql.run('DELETE FROM duties WHERE name = ?', ['']));
 }

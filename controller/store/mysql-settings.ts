@@ -1,5 +1,5 @@
 import type { ConnectionOptions, SslOptions } from 'mysql2/promise';
-import type { MysqlUrl, TlsMode } from './mysql-url.ts';
+import { tlsModeOf, type MysqlUrl, type TlsMode } from './mysql-url.ts';
 
 /** Kept on the server for each connection; there may be 16,382 in all. The hot paths use about a dozen. */
 const PREPARED_STATEMENTS = 200;
@@ -24,7 +24,7 @@ export interface TlsFiles {
  * @param connectMs how long the server may take until a session has begun
  */
 export function connectionOptions(url: MysqlUrl, server: { host: string; port: number }, tls: TlsFiles, connectMs: number): ConnectionOptions {
-  const ssl = tlsOptions(url.tls ?? (tls.ca === undefined ? 'disabled' : 'verify-identity'), tls);
+  const ssl = tlsOptions(tlsModeOf(url, tls.ca !== undefined), tls);
   return {
     ...server,
     user: url.user,

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { parseMysqlUrl } from './mysql-url.ts';
+import { parseMysqlUrl, tlsModeOf } from './mysql-url.ts';
 
 test('a URL names one server or several, and a port where it is not the usual one', (t) => {
   t.deepEqual(parseMysqlUrl('mysql://user:pass@a/trivet'), {
@@ -26,3 +26,12 @@ for (const [url, complaint] of [
     t.false(error.message.includes('secret'));
   });
 }
+
+test('a CA asks for TLS and for everything to be verified, unless the URL says what', (t) => {
+  const mode = (query: string, hasCa: boolean) => tlsModeOf(parseMysqlUrl(`mysql://h/d${query}`), hasCa);
+  t.is(mode('', false), 'disabled');
+  t.is(mode('', true), 'verify-identity');
+  t.is(mode('?ssl-mode=verify-ca', true), 'verify-ca');
+  t.is(mode('?ssl-mode=verify-identity', false), 'verify-identity');
+  t.throws(() => tlsModeOf(parseMysqlUrl('mysql://a,10.0.0.1/d'), true), { message: /10\.0\.0\.1 has no name/ });
+});

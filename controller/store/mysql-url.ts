@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** How much a connection to MySQL must prove: in the words of MySQL's own clients. */
 export const TLS_MODES = ['disabled', 'required', 'verify-ca', 'verify-identity'] as const;
 export type TlsMode = typeof TLS_MODES[number];
@@ -29,6 +31,19 @@ export function parseMysqlUrl(url: string): MysqlUrl {
     user: decode(user), password: decode(password), database: decode(database),
     tls: parseTls(new URLSearchParams(query ?? '')),
   };
+}
+
+/**
+ * What a connection must prove: what the URL says, or everything as soon as there is a CA to prove it with.
+ * Throws Error for an address without a name: mysql2 compares certificates with names only.
+ */
+export function tlsModeOf(url: MysqlUrl, hasCa: boolean): TlsMode {
+  const mode = url.tls ?? (hasCa ? 'verify-identity' : 'disabled');
+  const address = url.servers.find(({ host }) => isIP(host) !== 0)?.host;
+  if (mode === 'verify-identity' && address !== undefined) {
+    throw new Error(`${address} has no name that its certificate could be for: give a name, or ssl-mode=verify-ca`);
+  }
+  return mode;
 }
 
 function parseServer(text: string): { host: string; port: number } {
