@@ -54,6 +54,8 @@ export const ERRORS = {
   repair_failed: { status: 502, retry: true, message: 'the repair did not end in equal digests' },
   disk_failure: { status: 507, retry: true, message: 'the node could not write to its disk' },
   version_mismatch: { status: 409, retry: false, message: 'the two programs are too far apart in version to work together' },
+  wrong_cluster: { status: 500, retry: false, message: 'the database belongs to another cluster: its token is another one' },
+  controller_name_in_use: { status: 500, retry: false, message: 'another controller of this name is running' },
   schema_newer: { status: 500, retry: false, message: 'the database schema is newer than this program' },
   migration_incomplete: { status: 500, retry: false, message: 'a migration of the database was left half applied' },
   git_failed: { status: 500, retry: false, message: 'git failed' },
