@@ -28,6 +28,10 @@ export interface ControllerConfig {
   /** How long what runs by then gets to end before it is broken off. */
   stopMs: number;
   failpoints: string | undefined;
+  /** The token was changed on purpose. */
+  replaceToken: boolean;
+  /** The settings that should be the same on all controllers, by their keys. */
+  shared: Readonly<Record<string, number>>;
 }
 
 /** One deadline for each phase, and for the pauses in which stragglers are waited for once a quorum has spoken. */
@@ -162,9 +166,12 @@ export function readControllerConfig(environment: Environment): ControllerConfig
     stopDelayMs: settings.integer('TRIVET_STOP_DELAY_MS', 5_000, { min: 0, max: 600_000, unit: 'milliseconds' }),
     stopMs: ms('TRIVET_STOP_MS', 20_000),
     failpoints,
+    replaceToken: settings.choice('TRIVET_REPLACE_TOKEN', ['true', 'false'], 'false') === 'true',
+    shared: {},
   };
   settings.finish();
-  return config;
+  const { TRIVET_PORT: _own, ...shared } = settings.numbers;
+  return { ...config, shared };
 }
 
 function readTls(settings: Settings): ControllerConfig['storeTls'] {

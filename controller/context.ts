@@ -3,6 +3,7 @@ import type { Agent } from 'undici';
 import { systemClock } from '@trivet/proto/clock.ts';
 import { makeFailpoint } from '@trivet/proto/failpoint.ts';
 import { newId } from '@trivet/proto/id.ts';
+import { VERSION } from '@trivet/proto/version.ts';
 import type { ControllerConfig } from './config.ts';
 import { DutyRoster } from './duties.ts';
 import { Events } from './events.ts';
@@ -12,6 +13,7 @@ import { Lifelines } from './nodes/lifelines.ts';
 import { NodeRegistry } from './nodes/node-registry.ts';
 import { Silence } from './nodes/silence.ts';
 import { Delivery } from './outbox/delivery.ts';
+import { Presence } from './presence.ts';
 import { Admission } from './repair/admission.ts';
 import { AtRisk } from './repair/at-risk.ts';
 import { DataLoss } from './repair/data-loss.ts';
@@ -24,6 +26,8 @@ import { Verification } from './repair/verification.ts';
 import { Creation } from './repositories/creation.ts';
 import { Reader } from './routing/reader.ts';
 import { RepositoriesAtRisk } from './store/at-risk.ts';
+import { claimCluster, verifyCluster } from './store/clusters.ts';
+import { Controllers } from './store/controllers.ts';
 import { DataLosses } from './store/data-losses.ts';
 import { openDatabase, type Database } from './store/database.ts';
 import { Decisions } from './store/decisions.ts';
@@ -54,6 +58,10 @@ export interface ControllerContext {
   events: Events;
   metrics: ControllerMetrics;
   database: Database;
+  /** The cluster's id. */
+  cluster: string;
+  controllers: Controllers;
+  presence: Presence;
   repositories: Repositories;
   replicas: Replicas;
   nodeRows: Nodes;
@@ -84,7 +92,11 @@ export interface ControllerContext {
 }
 
 export async function makeContext(config: ControllerConfig, log: FastifyBaseLogger): Promise<ControllerContext> {
-  const database = await openDatabase(config.store, { tls: config.storeTls });
+  const database = await openDatabase(config.store, {
+    tls: config.storeTls, admit: (sql) => verifyCluster(sql, config.token, config.replaceToken),
+  });
+  const cluster = await claimCluster(database.sql, config.token, config.replaceToken);
+  const controllers = new Controllers(database);
   const repositories = new Repositories(database);
   const replicas = new Replicas(database);
   const nodeRows = new Nodes(database);
@@ -132,7 +144,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     verifications, repositories, findings, nodes, events, clock: systemClock, random: Math.random, options: config.verification, onFound: onDue,
   });
   return {
-    config, log, events, metrics, database, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
+    config, log, events, metrics, database, cluster, controllers, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
     nodes, coordinator, reconcile, verification, agent, turnLock,
     lifelines: new Lifelines((node, signal) => node.client.lifeline(boot, signal), (node) => nodes.ask(node.id)),
     transactions: new Transactions(decisions, repositories, nodes),
@@ -144,6 +156,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     creation: new Creation(repositories, nodes),
     admission: new Admission(replicas, findings, nodeRows, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
+    presence: new Presence(controllers, { id: config.controller, boot, version: VERSION, settings: config.shared }, events),
     // The boot's id tells two processes of one name apart.
     duties: new DutyRoster(new Duties(database), `${config.controller.slice(0, MAX_HOLDER - boot.length - 1)}/${boot}`, systemClock),
     stopping: false,

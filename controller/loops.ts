@@ -1,6 +1,7 @@
 import type { ControllerContext } from './context.ts';
 import type { DutyName } from './duties.ts';
 import { setCondition, type ClusterCondition } from './metrics.ts';
+import { ALIVE_MS } from './store/controllers.ts';
 
 /** The longest that a timer of Node takes. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -13,6 +14,8 @@ const VERIFICATION_MS = 1_000;
 const CONDITION_MS = 5_000;
 /** How often other controllers are told, in SQL, which nodes this one hears of. */
 const HEARD_MS = 2_000;
+/** How often this controller says in SQL that it is here: a few times until others would take it for gone. */
+const PRESENCE_MS = ALIVE_MS / 4;
 const PRUNE_MS = 60_000;
 /** Rows removed by one pass at most. */
 const PRUNE_LIMIT = 1_000;
@@ -46,6 +49,7 @@ export function startLoops(context: ControllerContext): Loops {
   });
   const timers = [
     every(config.heartbeatMs, () => ifHeld('listing', () => listing.run(true))),
+    every(PRESENCE_MS, () => context.presence.renew()),
     every(HEARD_MS, () => context.nodeRows.heard(nodes.byUse.usable)),
     every(config.reconcileMs, async () => reconcile.poke()),
     every(SWEEP_MS, () => ifHeld('sweep', () => reconcile.sweep())),
@@ -57,6 +61,7 @@ export function startLoops(context: ControllerContext): Loops {
       const before = new Date(Date.now() - config.repair.retentionMs);
       await jobs.prune(before, PRUNE_LIMIT);
       await findings.prune(before, PRUNE_LIMIT);
+      await context.controllers.prune();
     })),
   ];
   const stopWork = () => timers.forEach((timer) => clearInterval(timer));

@@ -13,6 +13,7 @@ try {
   const config = readControllerConfig(process.env);
   const log = pino({ level: config.logLevel, base: { controller: config.controller } });
   const context = await makeContext(config, log);
+  await context.presence.begin();
   const app = makeServer(context);
   const loops = startLoops(context);
   const requests = new RequestsInFlight(app.server);

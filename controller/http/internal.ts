@@ -25,7 +25,7 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
       }
       await context.nodeRows.register({ id: node, url, boot });
       await context.nodes.refresh();
-      return {};
+      return { cluster: context.cluster };
     });
 
     // 100,000 replicas of 120 bytes each.

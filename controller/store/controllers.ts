@@ -9,7 +9,7 @@ export const ALIVE_MS = 10_000;
 const REMEMBERED_MS = 86_400_000;
 
 /** The settings that should be the same on all controllers. */
-export type SharedSettings = Readonly<Record<string, string | number | boolean | null>>;
+export type SharedSettings = Readonly<Record<string, number>>;
 
 export interface ControllerIdentity {
   /** Its name. */

@@ -33,6 +33,8 @@ export interface DatabaseOptions {
   deadlineMs?: number;
   /** For connections to MySQL. */
   tls?: TlsFiles;
+  /** Called before anything is changed; what it throws is thrown. */
+  admit?: (sql: Sql) => Promise<unknown>;
 }
 
 /**
@@ -41,18 +43,21 @@ export interface DatabaseOptions {
  * Throws `store_unavailable`, `migration_incomplete` or `schema_newer`.
  */
 export async function openDatabase(url: string, options: DatabaseOptions = {}): Promise<Database> {
-  const { poolSize = 10, deadlineMs = 5_000 } = options;
+  const { poolSize = 10, deadlineMs = 5_000, admit = async () => {} } = options;
   return attempt(() => {
-    if (url.startsWith('mysql://')) return openMysql(url, { poolSize, deadlineMs, ...(options.tls === undefined ? {} : { tls: options.tls }) });
-    if (url.startsWith('file:')) return openSqlite(url, deadlineMs);
+    if (url.startsWith('mysql://')) return openMysql(url, { poolSize, deadlineMs, ...(options.tls === undefined ? {} : { tls: options.tls }) }, admit);
+    if (url.startsWith('file:')) return openSqlite(url, deadlineMs, admit);
     throw new TrivetError('bad_request', { reason: 'a database URL begins with file: or mysql:' });
   });
 }
 
-async function openMysql(url: string, options: MysqlOptions): Promise<Database> {
+type Admit = NonNullable<DatabaseOptions['admit']>;
+
+async function openMysql(url: string, options: MysqlOptions, admit: Admit): Promise<Database> {
   const { deadlineMs } = options;
   const store = new MysqlStore(url, options);
   try {
+    await admit(store);
     await migrateMysql(store);
   } catch (error) {
     await store.close();
@@ -76,9 +81,10 @@ async function openMysql(url: string, options: MysqlOptions): Promise<Database> 
   };
 }
 
-async function openSqlite(url: string, deadlineMs: number): Promise<Database> {
+async function openSqlite(url: string, deadlineMs: number, admit: Admit): Promise<Database> {
   const store = await SqliteStore.open(url, deadlineMs);
   try {
+    await admit(store);
     await migrateSqlite(store);
   } catch (error) {
     store.close();
