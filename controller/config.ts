@@ -23,6 +23,8 @@ export interface ControllerConfig {
   reconcileMs: number;
   repair: RepairSettings;
   verification: VerificationSettings;
+  /** How long decisions to commit are kept that no node can ask for any more. */
+  transactionRetentionMs: number;
   /** For how long a controller that was told to stop serves as ever, so that load balancers can take it out. */
   stopDelayMs: number;
   /** How long what runs by then gets to end before it is broken off. */
@@ -94,6 +96,9 @@ export interface Limits {
   maxBatch: number;
 }
 
+/** Whole numbers that are a matter of where a controller runs. */
+const OWN: ReadonlySet<string> = new Set(['TRIVET_PORT', 'TRIVET_STOP_DELAY_MS', 'TRIVET_STOP_MS']);
+
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
 const TIB = MIB * MIB;
@@ -163,6 +168,7 @@ export function readControllerConfig(environment: Environment): ControllerConfig
       checkIntervalMs: longMs('TRIVET_CHECK_INTERVAL_MS', 7 * DAY_MS),
       pauseMs: ms('TRIVET_VERIFY_PAUSE_MS', 200),
     },
+    transactionRetentionMs: settings.integer('TRIVET_TRANSACTION_RETENTION_MS', 90 * DAY_MS, { min: 7 * DAY_MS, max: 3660 * DAY_MS, unit: 'milliseconds' }),
     stopDelayMs: settings.integer('TRIVET_STOP_DELAY_MS', 5_000, { min: 0, max: 600_000, unit: 'milliseconds' }),
     stopMs: ms('TRIVET_STOP_MS', 20_000),
     failpoints,
@@ -170,8 +176,8 @@ export function readControllerConfig(environment: Environment): ControllerConfig
     shared: {},
   };
   settings.finish();
-  const { TRIVET_PORT: _own, ...shared } = settings.numbers;
-  return { ...config, shared };
+  const shared = Object.entries(settings.numbers).filter(([key]) => !OWN.has(key));
+  return { ...config, shared: Object.fromEntries(shared) };
 }
 
 function readTls(settings: Settings): ControllerConfig['storeTls'] {

@@ -47,6 +47,7 @@ export function startLoops(context: ControllerContext): Loops {
     await nodes.poll();
     context.lifelines.keep(nodes.all);
   });
+  const condition = conditionAsker(context);
   const timers = [
     every(config.heartbeatMs, () => ifHeld('listing', () => listing.run(true))),
     every(PRESENCE_MS, () => context.presence.renew()),
@@ -56,12 +57,13 @@ export function startLoops(context: ControllerContext): Loops {
     every(DELIVERY_MS, async () => { await delivery.run(); }),
     every(Math.min(pauseMs, VERIFICATION_MS), () => ifHeld('verification', () => verification.tick())),
     every(Math.min(verifyIntervalMs, MAX_TIMER_MS), () => ifHeld('listing', () => listing.run())),
-    every(CONDITION_MS, async () => setCondition(context.metrics, await conditionOf(context))),
+    every(CONDITION_MS, async () => setCondition(context.metrics, await condition())),
     every(PRUNE_MS, () => ifHeld('prune', async () => {
       const before = new Date(Date.now() - config.repair.retentionMs);
       await jobs.prune(before, PRUNE_LIMIT);
       await findings.prune(before, PRUNE_LIMIT);
       await context.controllers.prune();
+      await context.decisions.prune(config.transactionRetentionMs, PRUNE_LIMIT);
     })),
   ];
   const stopWork = () => timers.forEach((timer) => clearInterval(timer));
@@ -83,13 +85,29 @@ function every(periodMs: number, work: () => Promise<void>): NodeJS.Timeout {
   }, periodMs);
 }
 
-async function conditionOf({ atRisk, findings, jobs, replicas, verifications }: ControllerContext): Promise<ClusterCondition> {
+/** How often replicas are counted anew; those that aren't current are counted each time. */
+const COUNT_MS = 60_000;
+
+/** Asks SQL for the condition of the whole cluster, with as little work for it as will do. */
+function conditionAsker(context: ControllerContext): () => Promise<ClusterCondition> {
+  let total = 0;
+  let countedAt = -Infinity;
+  return async () => {
+    if (performance.now() - countedAt > COUNT_MS) {
+      total = await context.replicas.count();
+      countedAt = performance.now();
+    }
+    return conditionOf(context, total);
+  };
+}
+
+async function conditionOf({ atRisk, findings, jobs, replicas, verifications }: ControllerContext, total: number): Promise<ClusterCondition> {
   const age = async (kind: 'verify' | 'check') => {
-    const { at } = await verifications.oldest(kind);
+    const at = await verifications.oldest(kind);
     return at === undefined ? 0 : Math.max(0, (Date.now() - at.getTime()) / 1000);
   };
   return {
-    replicas: await replicas.countByState(),
+    replicas: await replicas.countByState(total),
     atRisk: await atRisk.count(),
     jobs: await jobs.countOpen(),
     findings: await findings.countOpen(),

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join, resolve } from 'node:path';
-import anyTest, { type TestFn } from 'ava';
+import anyTest, { type ExecutionContext, type TestFn } from 'ava';
 import { commandsOf } from '../cli/commands.ts';
 import { Cluster, PATIENCE_MS, until } from '../cluster.ts';
 import { freePort } from '../mariadb.ts';
@@ -14,7 +14,8 @@ test.before(async (t) => { t.context = { cluster: await Cluster.start({ nodes: 1
 test.after.always(async (t) => { await t.context.cluster.stop(); });
 
 /** Another controller on the same database. */
-async function another(cluster: Cluster, environment: Record<string, string>) {
+async function another(t: ExecutionContext<{ cluster: Cluster }>, environment: Record<string, string>) {
+  const { cluster } = t.context;
   const port = await freePort();
   const child = spawn(process.execPath, [PROGRAM], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -23,20 +24,23 @@ async function another(cluster: Cluster, environment: Record<string, string>) {
       TRIVET_TOKEN: await cluster.token(), TRIVET_CONTROLLER_NAME: 'another', TRIVET_STOP_DELAY_MS: '0', ...environment,
     },
   });
+  t.teardown(async () => {
+    if (child.exitCode === null) child.kill('SIGKILL');
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => { output += chunk.toString(); });
   return { child, ended: once(child, 'close'), output: () => output };
 }
 
 test.serial('a controller of another cluster refuses to start on this one\'s database, and says why', async (t) => {
-  const { ended, output } = await another(t.context.cluster, { TRIVET_TOKEN: 'a-token-of-another-cluster' });
+  const { ended, output } = await another(t, { TRIVET_TOKEN: 'a-token-of-another-cluster' });
   t.is((await ended)[0], 1);
   t.regex(output(), /the database belongs to another cluster.*\(wrong_cluster\).*"cluster":"[0-9a-f]{32}"/);
   t.is((await t.context.cluster.create('still-fine')).replicas.length, 1);
 });
 
 test.serial('a second controller of one name refuses to start while the first one runs', async (t) => {
-  const { ended, output } = await another(t.context.cluster, { TRIVET_CONTROLLER_NAME: 'controller' });
+  const { ended, output } = await another(t, { TRIVET_CONTROLLER_NAME: 'controller' });
   t.is((await ended)[0], 1);
   t.regex(output(), /another controller of this name is running \(controller_name_in_use\) \{"name":"controller"/);
 });
@@ -45,7 +49,7 @@ test.serial('a controller whose settings are not those of the others is told, li
   const { cluster } = t.context;
   const { trivet, document } = commandsOf(() => cluster.url);
   t.is((await trivet('controllers', 'list')).code, 0);
-  const { child, ended, output } = await another(cluster, { TRIVET_VOTE_GRACE_MS: '1234', TRIVET_REPLICATION_FACTOR: '1' });
+  const { child, ended, output } = await another(t, { TRIVET_VOTE_GRACE_MS: '1234', TRIVET_REPLICATION_FACTOR: '1' });
   await until(() => output().includes('is ready') || child.exitCode !== null, PATIENCE_MS, () => `not ready: ${output()}`);
   t.regex(output(), /another controller was told something else/);
   const listed = await document(t, 1, 'controllers', 'list');

@@ -24,3 +24,6 @@ CREATE INDEX `transactions_outcome_decided_at_idx` ON `transactions`(`outcome`, 
 
 -- DropIndex
 DROP INDEX `transactions_decided_at_idx` ON `transactions`;
+
+-- CreateIndex
+CREATE INDEX `findings_open_kind_idx` ON `findings`(`open`, `kind`);
