@@ -141,7 +141,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     options: { holder: config.controller, concurrency: config.repair.concurrency, perNode: config.repair.perNode, leaseMs },
   });
   const verification = new Verification({
-    verifications, repositories, findings, nodes, events, clock: systemClock, options: config.verification, onFound: onDue,
+    verifications, repositories, findings, nodes, events, clock: systemClock, random: Math.random, options: config.verification, onFound: onDue,
   });
   return {
     config, log, events, metrics, database, cluster, controllers, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,

@@ -53,6 +53,7 @@ export class Verification {
   readonly #nodes: NodeRegistry;
   readonly #events: VerificationEvents;
   readonly #clock: Clock;
+  readonly #random: () => number;
   readonly #options: VerificationOptions;
   readonly #onFound: () => void;
   readonly #stop = new AbortController();
@@ -60,11 +61,12 @@ export class Verification {
   readonly #busy = new Map<string, Promise<void>>();
 
   /**
+   * @param random from 0 to 1, to spread what is planned
    * @param onFound called when a repair has become due
    */
   constructor(input: {
     verifications: Verifications; repositories: Repositories; findings: Findings; nodes: NodeRegistry;
-    events: VerificationEvents; clock: Clock; options: VerificationOptions; onFound(): void;
+    events: VerificationEvents; clock: Clock; random(): number; options: VerificationOptions; onFound(): void;
   }) {
     this.#verifications = input.verifications;
     this.#repositories = input.repositories;
@@ -72,6 +74,7 @@ export class Verification {
     this.#nodes = input.nodes;
     this.#events = input.events;
     this.#clock = input.clock;
+    this.#random = () => input.random();
     this.#options = input.options;
     this.#onFound = input.onFound;
   }
@@ -80,8 +83,8 @@ export class Verification {
   async tick(): Promise<void> {
     if (this.#stop.signal.aborted) return;
     const { verifyIntervalMs, checkIntervalMs } = this.#options;
-    await this.#verifications.plan('verify', verifyIntervalMs, PLAN_LIMIT);
-    await this.#verifications.plan('check', checkIntervalMs, PLAN_LIMIT);
+    await this.#verifications.plan('verify', verifyIntervalMs, PLAN_LIMIT, this.#random);
+    await this.#verifications.plan('check', checkIntervalMs, PLAN_LIMIT, this.#random);
     for (const node of this.#nodes.byUse.usable.filter((id) => !this.#busy.has(id))) {
       const due = await this.#verifications.claim('check', [node], checkIntervalMs)
         ?? await this.#verifications.claim('verify', [node], verifyIntervalMs);

@@ -10,6 +10,9 @@ const COLUMN = {
   check: { next: 'next_check_at', done: 'checked_at' },
 } as const;
 
+/** A prime: rows that follow one another are far apart in any interval. */
+const STRIDE = 1_000_003;
+
 export interface DueVerification {
   repository: string;
   node: string;
@@ -28,22 +31,25 @@ export class Verifications {
    * Plans what nobody has planned yet, spread evenly over the interval: a thousand new repositories must not all be
    * due at once.
    * @param limit replicas at most
+   * @param random gives a number from 0 to 1
    * @returns how many there were
    */
-  async plan(kind: VerificationKind, intervalMs: number, limit: number): Promise<number> {
+  async plan(kind: VerificationKind, intervalMs: number, limit: number, random: () => number): Promise<number> {
     const { next } = COLUMN[kind];
     return attempt(async () => {
       const [found] = await this.#db.sql.all(`SELECT 1 AS found FROM replicas WHERE ${next} IS NULL LIMIT 1`);
       if (found === undefined) return 0;
       const now = await this.#db.now();
+      const seed = Math.floor(random() * STRIDE);
       // One statement: after a table was filled from elsewhere there are hundreds of thousands to plan.
       return this.#db.dialect === 'mysql'
         ? this.#db.sql.run(
-          `UPDATE replicas SET ${next} = TIMESTAMPADD(MICROSECOND, 1000 * FLOOR(RAND() * ?), ?) WHERE ${next} IS NULL LIMIT ?`, [intervalMs, now, limit],
+          `UPDATE replicas SET ${next} = TIMESTAMPADD(MICROSECOND, 1000 * FLOOR(RAND(?) * ?), ?) WHERE ${next} IS NULL LIMIT ?`,
+          [seed, intervalMs, now, limit],
         )
         : this.#db.sql.run(
-          `UPDATE replicas SET ${next} = ? + ABS(RANDOM() % ?) WHERE rowid IN (SELECT rowid FROM replicas WHERE ${next} IS NULL LIMIT ?)`,
-          [now, intervalMs, limit],
+          `UPDATE replicas SET ${next} = ? + (rowid * ${STRIDE} + ?) % ? WHERE rowid IN (SELECT rowid FROM replicas WHERE ${next} IS NULL LIMIT ?)`,
+          [now, seed, intervalMs, limit],
         );
     });
   }
