@@ -7,8 +7,10 @@ export const COMPARISONS = ['small-push', 'many-clients', 'many-refs', 'clone', 
 export const RELIABILITY = [
   'kill-node', 'stop-node', 'catch-up', 'repair', 'bit-flip', 'coordinator', 'simulation',
 ] as const;
+/** Many repositories, made up of rows. */
+export const SCALE = ['scale'] as const;
 export type ComparisonName = (typeof COMPARISONS)[number];
-export type ReliabilityName = (typeof RELIABILITY)[number];
+export type ReliabilityName = (typeof RELIABILITY)[number] | (typeof SCALE)[number];
 export type MeasureName = ComparisonName | ReliabilityName;
 
 /** What the command line asked for. */
@@ -29,6 +31,7 @@ export interface BenchOptions {
 export const USAGE = `usage: npm run bench -- [options]
   Without --only and --reliability it compares Trivet with a plain server: ${COMPARISONS.join(', ')}.
   --reliability       what happens when something breaks, instead: ${RELIABILITY.join(', ')}
+  --scale             100,000 repositories on 30 nodes, as rows in a MariaDB, instead
   --only NAME,NAME    some measures of either kind
   --quick             fewer rounds, and 100 MB in place of 500 MB or 1 GB
   --store STORE       sqlite (default) or mysql://user:password@host:port/database
@@ -45,6 +48,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       markdown: { type: 'boolean', default: false },
       only: { type: 'string' },
       reliability: { type: 'boolean', default: false },
+      scale: { type: 'boolean', default: false },
       json: { type: 'string' },
       store: { type: 'string', default: 'sqlite' },
       against: { type: 'string', default: 'trivet' },
@@ -60,7 +64,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   }
   if (values.reliability && values.only !== undefined) throw new TypeError('--only names measures, --reliability all of a kind: give one');
   const { quick, markdown, json, store, help } = values;
-  return { quick, markdown, json, store, help, against, ...chosen(values.only, values.reliability) };
+  return { quick, markdown, json, store, help, against, ...(values.scale ? { comparisons: [], reliability: SCALE } : chosen(values.only, values.reliability)) };
 }
 
 /** The directory that scratch directories and the cache of built repositories go into. */
