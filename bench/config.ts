@@ -7,11 +7,14 @@ export const COMPARISONS = ['small-push', 'many-clients', 'many-refs', 'clone', 
 export const RELIABILITY = [
   'kill-node', 'stop-node', 'catch-up', 'repair', 'bit-flip', 'coordinator', 'simulation',
 ] as const;
+/** Whether a repository stays as fast as it was. */
+export const GROWTH = ['growth'] as const;
+export type GrowthName = (typeof GROWTH)[number];
 /** Many repositories, made up of rows. */
 export const SCALE = ['scale'] as const;
 export type ComparisonName = (typeof COMPARISONS)[number];
 export type ReliabilityName = (typeof RELIABILITY)[number] | (typeof SCALE)[number];
-export type MeasureName = ComparisonName | ReliabilityName;
+export type MeasureName = ComparisonName | ReliabilityName | GrowthName;
 
 /** What the command line asked for. */
 export interface BenchOptions {
@@ -19,6 +22,7 @@ export interface BenchOptions {
   markdown: boolean;
   comparisons: readonly ComparisonName[];
   reliability: readonly ReliabilityName[];
+  growth: boolean;
   /** Where the JSON goes; undefined: `bench/results/<time>.json`. */
   json: string | undefined;
   /** `sqlite` or a `mysql://` URL, handed to the cluster as it is. */
@@ -29,10 +33,11 @@ export interface BenchOptions {
 }
 
 export const USAGE = `usage: npm run bench -- [options]
-  Without --only and --reliability it compares Trivet with a plain server: ${COMPARISONS.join(', ')}.
+  Without --only, --reliability and --growth it compares Trivet with a plain server: ${COMPARISONS.join(', ')}.
   --reliability       what happens when something breaks, instead: ${RELIABILITY.join(', ')}
+  --growth            how fast a repository is after many pushes, instead
   --scale             100,000 repositories on 30 nodes, as rows in a MariaDB, instead
-  --only NAME,NAME    some measures of either kind
+  --only NAME,NAME    some measures of any kind
   --quick             fewer rounds, and 100 MB in place of 500 MB or 1 GB
   --store STORE       sqlite (default) or mysql://user:password@host:port/database
   --against TARGET    trivet (default), or plain: the plain server against itself, which shows the noise
@@ -49,6 +54,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       only: { type: 'string' },
       reliability: { type: 'boolean', default: false },
       scale: { type: 'boolean', default: false },
+      growth: { type: 'boolean', default: false },
       json: { type: 'string' },
       store: { type: 'string', default: 'sqlite' },
       against: { type: 'string', default: 'trivet' },
@@ -62,9 +68,12 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   if (values.store !== 'sqlite' && !values.store.startsWith('mysql://')) {
     throw new TypeError('--store takes sqlite or a mysql:// URL');
   }
-  if (values.reliability && values.only !== undefined) throw new TypeError('--only names measures, --reliability all of a kind: give one');
+  if ([values.reliability, values.growth, values.only !== undefined].filter(Boolean).length > 1) {
+    throw new TypeError('--only names measures, --reliability and --growth all of a kind: give one');
+  }
   const { quick, markdown, json, store, help } = values;
-  return { quick, markdown, json, store, help, against, ...(values.scale ? { comparisons: [], reliability: SCALE } : chosen(values.only, values.reliability)) };
+  const named = chosen(values.growth ? 'growth' : values.only, values.reliability);
+  return { quick, markdown, json, store, help, against, ...named, ...(values.scale ? { comparisons: [], reliability: SCALE } : {}) };
 }
 
 /** The directory that scratch directories and the cache of built repositories go into. */
@@ -93,13 +102,14 @@ export function bareEnvironment(home: string): NodeJS.ProcessEnv {
   };
 }
 
-function chosen(only: string | undefined, reliability: boolean): Pick<BenchOptions, 'comparisons' | 'reliability'> {
-  if (only === undefined) return reliability ? { comparisons: [], reliability: RELIABILITY } : { comparisons: COMPARISONS, reliability: [] };
+function chosen(only: string | undefined, reliability: boolean): Pick<BenchOptions, 'comparisons' | 'reliability' | 'growth'> {
+  if (only === undefined) return { comparisons: reliability ? [] : COMPARISONS, reliability: reliability ? RELIABILITY : [], growth: false };
   const words = only.split(',').map((word) => word.trim());
   for (const word of words) {
-    if (![...COMPARISONS, ...RELIABILITY].some((name) => name === word)) {
-      throw new TypeError(`--only: no measure is called "${word}"; there are ${[...COMPARISONS, ...RELIABILITY].join(', ')}`);
+    const names = [...COMPARISONS, ...RELIABILITY, ...GROWTH];
+    if (!names.some((name) => name === word)) {
+      throw new TypeError(`--only: no measure is called "${word}"; there are ${names.join(', ')}`);
     }
   }
-  return { comparisons: COMPARISONS.filter((name) => words.includes(name)), reliability: RELIABILITY.filter((name) => words.includes(name)) };
+  return { comparisons: COMPARISONS.filter((name) => words.includes(name)), reliability: RELIABILITY.filter((name) => words.includes(name)), growth: words.includes(GROWTH[0]) };
 }

@@ -5,6 +5,7 @@ import { clone } from './clone.ts';
 import { bareEnvironment, inheritedEnvironment, parseOptions, temporaryDirectory, USAGE } from './config.ts';
 import type { BenchOptions, ComparisonName, ReliabilityName } from './config.ts';
 import { Git } from './git.ts';
+import { growth } from './growth.ts';
 import { largePush } from './large-push.ts';
 import { busyWarning, describeMachine, freeBytes, machineLine } from './machine.ts';
 import { manyClients } from './many-clients.ts';
@@ -13,7 +14,7 @@ import type { Contender, Measure, Row, Workshop } from './measure.ts';
 import { bitFlip } from './reliability/bit-flip.ts';
 import { catchUp } from './reliability/catch-up.ts';
 import { coordinator } from './reliability/coordinator.ts';
-import type { ReliabilityMeasure } from './reliability/measure.ts';
+import type { ReliabilityBench, ReliabilityMeasure } from './reliability/measure.ts';
 import { killNode, stopNode } from './reliability/node-loss.ts';
 import { repair } from './reliability/repair.ts';
 import { simulation } from './reliability/simulation.ts';
@@ -101,10 +102,12 @@ async function main(): Promise<void> {
   if (options.comparisons.length > 0) contenders = await startContenders(git, scratch);
   for (const name of options.comparisons) compared.push(...await COMPARISONS[name]({ ...workshop, contenders }));
   const alone: Row[] = [];
+  const ownClusters: ReliabilityBench = { ...workshop, store: options.store, environment: inheritedEnvironment(), cleanup };
   for (const name of options.reliability) {
     progress(name);
-    alone.push(...await RELIABILITY[name]({ ...workshop, store: options.store, environment: inheritedEnvironment(), cleanup }));
+    alone.push(...await RELIABILITY[name](ownClusters));
   }
+  if (options.growth) alone.push(...await growth(ownClusters));
 
   const settings = contenders.map(({ target }) => `${target.name}: ${target.settings}`);
   const notes = [machineLine(machine), ...settings, ...[...compared, ...alone].flatMap((row) => row.notes ?? [])];

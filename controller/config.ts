@@ -17,8 +17,16 @@ export interface ControllerConfig {
   replicationFactor: number;
   deadlines: Deadlines;
   limits: Limits;
+  /** How long a deleted repository can be restored. */
+  trashRetentionMs: number;
+  /** Imports that this controller carries at once. */
+  importConcurrency: number;
+  /** How old a repository directory must be before it counts as one that SQL doesn't know. */
+  unknownAfterMs: number;
   /** How often every node is asked for its heartbeat. */
   heartbeatMs: number;
+  /** A node that leaves its heartbeat unanswered for so long is not used until it answers one. */
+  heartbeatDeadlineMs: number;
   /** How often replicas are looked at that need repair. */
   reconcileMs: number;
   repair: RepairSettings;
@@ -153,7 +161,11 @@ export function readControllerConfig(environment: Environment): ControllerConfig
       maxConcurrentPushes: count('TRIVET_MAX_CONCURRENT_PUSHES', 64, 'pushes'),
       maxBatch: count('TRIVET_MAX_BATCH', 64, 'transactions'),
     },
+    trashRetentionMs: longMs('TRIVET_TRASH_RETENTION_MS', 7 * DAY_MS),
+    importConcurrency: count('TRIVET_IMPORT_CONCURRENCY', 2, 'imports'),
+    unknownAfterMs: ms('TRIVET_UNKNOWN_AFTER_MS', 600_000),
     heartbeatMs: ms('TRIVET_HEARTBEAT_MS', 1_000),
+    heartbeatDeadlineMs: ms('TRIVET_HEARTBEAT_DEADLINE_MS', 1_000),
     reconcileMs: ms('TRIVET_RECONCILE_MS', 1_000),
     repair: {
       concurrency: count('TRIVET_REPAIR_CONCURRENCY', 4, 'repairs'),

@@ -8,6 +8,8 @@ import type { ControllerConfig } from './config.ts';
 import { DutyRoster } from './duties.ts';
 import { Events } from './events.ts';
 import { makeMetrics, type ControllerMetrics } from './metrics.ts';
+import { MaintenancePermission } from './maintenance/permission.ts';
+import { MaintenanceRequests } from './maintenance/requests.ts';
 import { makeNodeAgent, NodeClient } from './nodes/node-client.ts';
 import { Lifelines } from './nodes/lifelines.ts';
 import { NodeRegistry } from './nodes/node-registry.ts';
@@ -23,7 +25,11 @@ import { Reconcile } from './repair/reconcile.ts';
 import { Repair } from './repair/repair.ts';
 import { RepairRequests } from './repair/requests.ts';
 import { Verification } from './repair/verification.ts';
+import { Changes } from './repositories/changes.ts';
 import { Creation } from './repositories/creation.ts';
+import { Disposal } from './repositories/disposal.ts';
+import { Importing } from './repositories/importing.ts';
+import { TrashBin } from './repositories/trash-bin.ts';
 import { Reader } from './routing/reader.ts';
 import { RepositoriesAtRisk } from './store/at-risk.ts';
 import { claimCluster, verifyCluster } from './store/clusters.ts';
@@ -33,11 +39,16 @@ import { openDatabase, type Database } from './store/database.ts';
 import { Decisions } from './store/decisions.ts';
 import { Duties } from './store/duties.ts';
 import { Findings } from './store/findings.ts';
+import { Imports } from './store/imports.ts';
 import { RepairJobs } from './store/jobs.ts';
+import { MaintenanceLeases } from './store/maintenance-leases.ts';
 import { Nodes } from './store/nodes.ts';
 import { Outbox } from './store/outbox.ts';
 import { Replicas } from './store/replicas.ts';
+import { Removals } from './store/removals.ts';
 import { Repositories } from './store/repositories.ts';
+import { RepositoryChanges } from './store/repository-changes.ts';
+import { Trash } from './store/trash.ts';
 import { TurnLock } from './store/turn-lock.ts';
 import { Verifications } from './store/verifications.ts';
 import { Coordinator, type VotedTransaction } from './transaction/coordinator.ts';
@@ -75,10 +86,17 @@ export interface ControllerContext {
   reader: Reader;
   coordinator: Coordinator;
   creation: Creation;
+  changes: Changes;
+  trash: TrashBin;
+  disposal: Disposal;
+  imports: Imports;
+  importing: Importing;
   admission: Admission;
   reconcile: Reconcile;
   repairs: RepairRequests;
   verification: Verification;
+  maintenance: MaintenanceRequests;
+  maintenancePermission: MaintenancePermission;
   listing: Listing;
   atRisk: AtRisk;
   dataLoss: DataLoss;
@@ -105,11 +123,13 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const findings = new Findings(database);
   const verifications = new Verifications(database);
   const dataLosses = new DataLosses(database);
+  const removals = new Removals(database);
+  const imports = new Imports(database);
   const turnLock = new TurnLock(database);
 
   const events: Events = new Events(log, () => metrics);
   const agent = makeNodeAgent();
-  const nodes: NodeRegistry = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent), {
+  const nodes: NodeRegistry = new NodeRegistry(nodeRows, (node, url) => new NodeClient(node, url, config.token, agent, config.heartbeatDeadlineMs), {
     healthChanged: (node) => {
       if (node.healthy) silence.heard(node.id);
       events.healthChanged(node);
@@ -140,6 +160,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     jobs, repair, targets: makeRepairTargets(nodes), events, clock: systemClock,
     options: { holder: config.controller, concurrency: config.repair.concurrency, perNode: config.repair.perNode, leaseMs },
   });
+  const creation = new Creation(repositories, nodes, failpoint);
   const verification = new Verification({
     verifications, repositories, findings, nodes, events, clock: systemClock, random: Math.random, options: config.verification, onFound: onDue,
   });
@@ -149,11 +170,22 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     lifelines: new Lifelines((node, signal) => node.client.lifeline(boot, signal), (node) => nodes.ask(node.id)),
     transactions: new Transactions(decisions, repositories, nodes),
     repairs: new RepairRequests({ repositories, jobs, verification, onOpened: onDue }),
-    listing: new Listing({ nodes, repositories, replicas, findings, onFound }),
+    maintenance: new MaintenanceRequests(repositories, nodes),
+    maintenancePermission: new MaintenancePermission({ repositories, leases: new MaintenanceLeases(database), isUsable: (node) => nodes.usable(node) !== undefined }),
+    listing: new Listing({ nodes, repositories, replicas, removals, findings, youngMs: config.unknownAfterMs, onFound }),
     atRisk: new AtRisk(new RepositoriesAtRisk(database), repositories, jobs, nodes),
     dataLoss: new DataLoss({ losses: dataLosses, repositories, nodes, heard: nodeRows, onAccepted: (record) => { events.dataLossAccepted(record); onDue(); } }),
     reader: new Reader(nodes, silence, events, systemClock, config.deadlines.readMs),
-    creation: new Creation(repositories, nodes),
+    creation, imports,
+    importing: new Importing({
+      imports, repositories, creation, nodes, coordinator, events, failpoint,
+      options: { holder: config.controller, concurrency: config.importConcurrency, leaseMs, maxCommands: config.limits.maxCommands },
+    }),
+    changes: new Changes({ changes: new RepositoryChanges(database), repositories, nodes, coordinator, failpoint }),
+    trash: new TrashBin({
+      trash: new Trash(database), repositories, retentionMs: config.trashRetentionMs, failpoint, onPurged: (repository) => events.purged(repository),
+    }),
+    disposal: new Disposal(removals, nodes),
     admission: new Admission(replicas, findings, nodeRows, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
     presence: new Presence(controllers, { id: config.controller, boot, version: VERSION, settings: config.shared }, events),

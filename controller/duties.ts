@@ -2,7 +2,7 @@ import type { Clock } from '@trivet/proto/clock.ts';
 import type { Duties } from './store/duties.ts';
 
 /** Background work that one controller at a time does for all; loops.ts says what each is for. */
-export const DUTIES = ['placement', 'removals', 'listing', 'sweep', 'verification', 'prune'] as const;
+export const DUTIES = ['placement', 'removals', 'trash', 'listing', 'sweep', 'verification', 'prune'] as const;
 export type DutyName = typeof DUTIES[number];
 
 /** A controller that died is missed for so long, by its background work alone. */

@@ -9,14 +9,15 @@ import type { ReadEvents } from './routing/reader.ts';
 import type { RepairEvents } from './repair/reconcile.ts';
 import type { RepairResult } from './repair/repair.ts';
 import type { VerificationEvents, VerificationResult } from './repair/verification.ts';
-import type { DataLossRecord, OutboxEvent, RepairJob } from './store/rows.ts';
+import type { ImportEvents } from './repositories/importing.ts';
+import type { DataLossRecord, Import, OutboxEvent, RepairJob } from './store/rows.ts';
 import type { VerificationKind } from './store/verifications.ts';
 import type { TransactionEvents } from './transaction/coordinator.ts';
 
 const OUTCOME_LABELS = new Set(['committed', 'unknown', 'aborted']);
 
 /** What happens in a controller, each thing told once: one function writes its log line and its metric. */
-export class Events implements NodeEvents, ReadEvents, TransactionEvents, RepairEvents, VerificationEvents, PresenceEvents {
+export class Events implements NodeEvents, ReadEvents, TransactionEvents, RepairEvents, VerificationEvents, ImportEvents, PresenceEvents {
   readonly #log: FastifyBaseLogger;
   readonly #metrics: () => ControllerMetrics;
 
@@ -111,6 +112,16 @@ export class Events implements NodeEvents, ReadEvents, TransactionEvents, Repair
   nameTaken(): void {
     this.#log.fatal({ code: 'controller_name_in_use' }, 'another process has come under this controller\'s name');
     process.kill(process.pid, 'SIGTERM');
+  }
+
+  imported({ id, repository, repositoryName, source, attempt }: Import, outcome: 'done' | 'failed' | 'released' | 'lost', error: string | undefined): void {
+    this.#metrics().imports.inc({ outcome });
+    this.#log[outcome === 'done' ? 'info' : 'warn']({ import: id, repository, repositoryName, source, attempt, outcome, error }, 'import');
+  }
+
+  /** A repository has left the trash for good. */
+  purged(repository: string): void {
+    this.#log.info({ repository }, 'a repository was purged');
   }
 
   /** An event from the outbox. */

@@ -17,6 +17,11 @@ const HEARD_MS = 2_000;
 /** How often this controller says in SQL that it is here: a few times until others would take it for gone. */
 const PRESENCE_MS = ALIVE_MS / 4;
 const PRUNE_MS = 60_000;
+/** How often copies that shall go are looked for. */
+const DISPOSAL_MS = 1_000;
+/** The trash is looked through this many times in the time that things stay there. */
+const TRASH_LOOKS = 10;
+const MAX_TRASH_MS = 60_000;
 /** Rows removed by one pass at most. */
 const PRUNE_LIMIT = 1_000;
 
@@ -31,7 +36,7 @@ export interface Loops {
  * The controller's background work. None overlaps itself; a store that doesn't answer is tried again at the next tick.
  *
  * Each controller does for itself: heartbeats and what they tell others (each has its own view of the nodes), the claims
- * of jobs and events (each is one row that one of them gets, so more controllers are more hands), and what it exports. One
+ * of jobs, imports and events (each is one row that one of them gets, so more controllers are more hands), and what it exports. One
  * does for all, under a duty: what looks through tables or disks as a whole, where two would find the same; and
  * verification, which leaves a node in peace between two questions as long as only one controller asks.
  */
@@ -53,17 +58,21 @@ export function startLoops(context: ControllerContext): Loops {
     every(PRESENCE_MS, () => context.presence.renew()),
     every(HEARD_MS, () => context.nodeRows.heard(nodes.byUse.usable)),
     every(config.reconcileMs, async () => reconcile.poke()),
+    every(config.reconcileMs, () => context.importing.tick()),
     every(SWEEP_MS, () => ifHeld('sweep', () => reconcile.sweep())),
     every(DELIVERY_MS, async () => { await delivery.run(); }),
     every(Math.min(pauseMs, VERIFICATION_MS), () => ifHeld('verification', () => verification.tick())),
     every(Math.min(verifyIntervalMs, MAX_TIMER_MS), () => ifHeld('listing', () => listing.run())),
     every(CONDITION_MS, async () => setCondition(context.metrics, await condition())),
+    every(Math.min(config.trashRetentionMs / TRASH_LOOKS, MAX_TRASH_MS), () => ifHeld('trash', () => context.trash.run())),
+    every(DISPOSAL_MS, () => ifHeld('removals', () => context.disposal.run())),
     every(PRUNE_MS, () => ifHeld('prune', async () => {
       const before = new Date(Date.now() - config.repair.retentionMs);
       await jobs.prune(before, PRUNE_LIMIT);
       await findings.prune(before, PRUNE_LIMIT);
       await context.controllers.prune();
       await context.decisions.prune(config.transactionRetentionMs, PRUNE_LIMIT);
+      await context.imports.prune(before, PRUNE_LIMIT);
     })),
   ];
   const stopWork = () => timers.forEach((timer) => clearInterval(timer));

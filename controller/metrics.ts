@@ -29,6 +29,7 @@ export interface ControllerMetrics {
   verifications: Counter<'kind' | 'result'>;
   findings: Counter<'kind'>;
   dataLosses: Counter;
+  imports: Counter<'outcome'>;
   replicas: Gauge<'state'>;
   atRisk: Gauge<'kind'>;
   jobs: Gauge<'state' | 'reason'>;
@@ -62,6 +63,7 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
     repairSeconds: new Histogram({ name: 'trivet_repair_seconds', help: 'Time a successful repair took, by its way', labelNames: ['way'], buckets: REPAIR_BUCKETS, registers }),
     verifications: new Counter({ name: 'trivet_verifications_total', help: 'Verifications by kind (verify: refs, check: every object) and result', labelNames: ['kind', 'result'], registers }),
     findings: new Counter({ name: 'trivet_findings_total', help: 'What verification and restarted nodes found wrong, by kind', labelNames: ['kind'], registers }),
+    imports: new Counter({ name: 'trivet_imports_total', help: 'Attempts at imports, by how they ended', labelNames: ['outcome'], registers }),
     dataLosses: new Counter({ name: 'trivet_data_losses_total', help: 'Data losses that an operator accepted', registers }),
     replicas: new Gauge({ name: 'trivet_replicas', help: 'Replicas by state', labelNames: ['state'], registers }),
     atRisk: new Gauge({ name: 'trivet_repositories_at_risk', help: 'Repositories with fewer current replicas on reachable nodes than configured, by the worst that applies', labelNames: ['kind'], registers }),
@@ -97,6 +99,7 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
   for (const state of REPLICA_STATES) metrics.replicas.set({ state }, 0);
   for (const kind of RISKS) metrics.atRisk.set({ kind }, 0);
   for (const outcome of ['commit', 'abort']) metrics.settled.inc({ outcome }, 0);
+  for (const outcome of ['done', 'failed', 'released', 'lost']) metrics.imports.inc({ outcome }, 0);
   return metrics;
 }
 

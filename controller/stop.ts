@@ -16,7 +16,7 @@ export async function stopController(context: ControllerContext, requests: Reque
   context.stopping = true;
   loops.stopWork();
   requests.lastAnswers();
-  const handedOver = Promise.all([context.reconcile.stop(), context.verification.stop(), context.duties.release()]);
+  const handedOver = Promise.all([context.reconcile.stop(), context.verification.stop(), context.importing.stop(), context.duties.release()]);
   // Should it fail before it is waited for, that is no unhandled rejection.
   handedOver.catch(() => {});
   await sleep(config.stopDelayMs);

@@ -13,8 +13,15 @@ export class HeldClock implements Clock {
     return this.#time;
   }
 
-  sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => { this.after(ms, resolve); });
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason as Error);
+      const cancel = this.after(ms, resolve);
+      signal?.addEventListener('abort', () => {
+        cancel();
+        reject(signal.reason as Error);
+      }, { once: true });
+    });
   }
 
   after(ms: number, callback: () => void): () => void {

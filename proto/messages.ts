@@ -29,7 +29,9 @@ export type Policy = Static<typeof Policy>;
 
 export const VoteHeader = Type.Object({
   transaction: Id,
-  commands: Type.Array(CommandMessage, { minItems: 1 }),
+  commands: Type.Array(CommandMessage),
+  /** The branch that HEAD shall point at afterwards. No git client can ask for it. */
+  head: Type.Optional(RefName),
   /** Whether either all commands take effect or none. */
   atomic: Type.Boolean(),
   policy: Policy,
@@ -42,7 +44,7 @@ export type VoteHeader = Static<typeof VoteHeader>;
 
 export const VoteAnswer = Type.Object({
   vote: DigestText,
-  /** In the order of the commands. */
+  /** In the order of the commands; behind them, the one on `head`. */
   verdicts: Type.Array(Type.String()),
   /** `ok`, or why the pack could not be taken in. */
   unpack: Type.String(),
@@ -167,6 +169,10 @@ export const VerifyAnswer = Type.Object({
 });
 export type VerifyAnswer = Static<typeof VerifyAnswer>;
 
+/** Whether a replica is gone from the disk: one that isn't empty stays, where only an empty one was to go. */
+export const ReplicaRemoval = Type.Object({ removed: Type.Boolean() }, closed);
+export type ReplicaRemoval = Static<typeof ReplicaRemoval>;
+
 /** Every repository directory on a node's disk. */
 export const ReplicaListing = Type.Object({ replicas: Type.Array(Id) });
 export type ReplicaListing = Static<typeof ReplicaListing>;
@@ -195,6 +201,31 @@ export const PromiseListing = Type.Object({
   })),
 });
 export type PromiseListing = Static<typeof PromiseListing>;
+
+// --- imports --------------------------------------------------------------------------------------------------------
+// The answer to an import is a frame as a vote's body: its length, ImportHeader as JSON, the pack.
+
+export const ImportRequest = Type.Object({
+  source: Type.Union([
+    Type.Object({ url: Type.String({ minLength: 1, maxLength: 2000 }) }, closed),
+    Type.Object({ directory: Type.String({ minLength: 1, maxLength: 2000 }) }, closed),
+  ]),
+  objectFormat: ObjectFormatText,
+}, closed);
+export type ImportRequest = Static<typeof ImportRequest>;
+
+export const ImportHeader = Type.Object({
+  /** The branch that HEAD points at; null when there is none. */
+  head: Type.Union([RefName, Type.Null()]),
+  refs: Type.Array(Type.Tuple([RefName, OidText])),
+  objects: Count,
+  bytes: Count,
+}, closed);
+export type ImportHeader = Static<typeof ImportHeader>;
+
+/** How far the fetch is. The total is null while it isn't known. */
+export const ImportProgress = Type.Object({ objects: Count, totalObjects: Type.Union([Count, Type.Null()]), bytes: Count }, closed);
+export type ImportProgress = Static<typeof ImportProgress>;
 
 // --- node and controller --------------------------------------------------------------------------------------------
 
@@ -233,6 +264,23 @@ export const SettleAnswer = Type.Union([
 ]);
 export type SettleAnswer = Static<typeof SettleAnswer>;
 
+/** A node asks whether it may work on the files of a replica, goes on asking while it does, and says when it is done. */
+export const MaintenanceRequest = Type.Object({
+  node: NodeId,
+  repository: Id,
+  kind: Type.Union([Type.Literal('begin'), Type.Literal('renew'), Type.Literal('end')]),
+  /** Whether it can't wait until every other replica can stand in. */
+  urgent: Type.Boolean(),
+}, closed);
+export type MaintenanceRequest = Static<typeof MaintenanceRequest>;
+
+/** A permission ends by itself after `leaseMs`. */
+export const MaintenanceAnswer = Type.Union([
+  Type.Object({ granted: Type.Literal(true), leaseMs: Type.Integer({ minimum: 1 }) }, closed),
+  Type.Object({ granted: Type.Literal(false), reason: Type.String() }, closed),
+]);
+export type MaintenanceAnswer = Static<typeof MaintenanceAnswer>;
+
 /** A heartbeat: what a node says of itself when a controller asks. */
 export const NodeStatus = Type.Object({
   node: NodeId,
@@ -249,6 +297,8 @@ export const NodeStatus = Type.Object({
   gitProcesses: Type.Integer(),
   replicas: Type.Integer(),
   promises: Type.Integer(),
+  /** The repositories whose replica on this node is being maintained: others answer their reads sooner. */
+  maintaining: Type.Optional(Type.Array(Id)),
 });
 export type NodeStatus = Static<typeof NodeStatus>;
 

@@ -39,7 +39,8 @@ test('another transaction, ref, value or verdict is another vote', (t) => {
     voteDigest(ID, [create], ['ok']), voteDigest(ID.replace('0', 'f'), [create], ['ok']), voteDigest(ID, [create], ['no']),
     voteDigest(ID, [{ ...create, ref: 'refs/heads/other' }], ['ok']), voteDigest(ID, [{ ...create, old: B }], ['ok']),
     voteDigest(ID, [{ ...create, new: B }], ['ok']), voteDigest(ID, [create, update], ['ok', 'no']), voteDigest(ID, [create, update], ['no', 'ok']),
-    voteDigest(ID, [], []),
+    voteDigest(ID, [], []), voteDigest(ID, [], ['ok'], 'refs/heads/main'), voteDigest(ID, [], ['no'], 'refs/heads/main'),
+    voteDigest(ID, [], ['ok'], 'refs/heads/a'), voteDigest(ID, [create], ['ok', 'ok'], 'refs/heads/main'),
   ];
   t.is(new Set(votes).size, votes.length);
 });

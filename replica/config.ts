@@ -36,6 +36,28 @@ export interface ReplicaConfig {
   stopDelayMs: number;
   /** How long what runs by then gets to end before it is broken off. */
   stopMs: number;
+  /** Repacks and the like. */
+  maintenance: {
+    enabled: boolean;
+    /** How often stores are looked at. */
+    scanMs: number;
+    /** A store of so many packs has them combined. */
+    packs: number;
+    /** Of so many, even where the other replicas can't stand in meanwhile. */
+    urgentPacks: number;
+    deadlineMs: number;
+    /** How long readers are waited for before the packs go that they may still use. */
+    graceMs: number;
+  };
+  /** Repositories in directories below this one may be imported; undefined: none. */
+  importDirectory: string | undefined;
+  /** Whether an import may come from a loopback or a private address. */
+  importPrivate: boolean;
+  /** The largest repository that is imported, and for how long it may take. */
+  importBytes: number;
+  importMs: number;
+  /** Imports at once. */
+  maxImports: number;
   failpoints: string | undefined;
 }
 
@@ -54,6 +76,7 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
   if (token !== '' && token.length < 16) settings.fault('TRIVET_TOKEN', 'must have at least 16 characters');
   const failpoints = settings.optionalText('TRIVET_FAILPOINTS');
   if (failpoints !== undefined && environment['NODE_ENV'] !== 'test') settings.fault('TRIVET_FAILPOINTS', 'is for tests only (NODE_ENV=test)');
+  const importDirectory = settings.optionalText('TRIVET_IMPORT_DIRECTORY');
   const url = settings.text('TRIVET_URL', `http://${host}:${port}`).replace(/\/+$/, '');
   if (!/^https?:\/\/[^/?#]+$/.test(url) || !URL.canParse(url)) settings.fault('TRIVET_URL', 'must be an http URL without a path');
   const milliseconds = { min: 1, max: 86_400_000, unit: 'milliseconds' };
@@ -81,6 +104,19 @@ export function readReplicaConfig(environment: Environment): ReplicaConfig {
     diskReserveBytes: settings.integer('TRIVET_DISK_RESERVE_BYTES', 64 * MIB, { min: 0, max: TIB, unit: 'bytes' }),
     stopDelayMs: settings.integer('TRIVET_STOP_DELAY_MS', 1_000, { min: 0, max: 600_000, unit: 'milliseconds' }),
     stopMs: settings.integer('TRIVET_STOP_MS', 20_000, milliseconds),
+    maintenance: {
+      enabled: settings.choice('TRIVET_MAINTENANCE', ['on', 'off'], 'on') === 'on',
+      scanMs: settings.integer('TRIVET_MAINTENANCE_SCAN_MS', 5_000, milliseconds),
+      packs: settings.integer('TRIVET_MAINTENANCE_PACKS', 50, { min: 2, max: 1_000_000, unit: 'packs' }),
+      urgentPacks: settings.integer('TRIVET_MAINTENANCE_URGENT_PACKS', 1_000, { min: 2, max: 1_000_000, unit: 'packs' }),
+      deadlineMs: settings.integer('TRIVET_MAINTENANCE_DEADLINE_MS', 21_600_000, milliseconds),
+      graceMs: settings.integer('TRIVET_MAINTENANCE_GRACE_MS', 120_000, milliseconds),
+    },
+    importDirectory: importDirectory === undefined ? undefined : resolve(importDirectory),
+    importPrivate: settings.choice('TRIVET_IMPORT_PRIVATE', ['true', 'false'], 'false') === 'true',
+    importBytes: settings.integer('TRIVET_IMPORT_BYTES', 10 * 1024 * MIB, { min: KIB, max: TIB, unit: 'bytes' }),
+    importMs: settings.integer('TRIVET_IMPORT_MS', 7_200_000, milliseconds),
+    maxImports: settings.integer('TRIVET_MAX_IMPORTS', 2, { min: 1, max: 100, unit: 'imports' }),
     failpoints,
   };
   settings.finish();

@@ -8,13 +8,16 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { ReplicaConfig } from './config.ts';
 import { makeMetrics, type ReplicaMetrics } from './metrics.ts';
 import { ObjectReaders } from './git/object-reader.ts';
+import { maintenanceEvents } from './maintenance/events.ts';
+import { Maintenance } from './maintenance/maintenance.ts';
 import { Controllers } from './participant/controllers.ts';
 import { journalFiles } from './participant/journal-files.ts';
 import { Journal } from './participant/journal.ts';
 import { Participant } from './participant/participant.ts';
 import { InDoubt } from './participant/in-doubt.ts';
 import { Lifelines } from './participant/lifelines.ts';
-import { roomIn } from './participant/room.ts';
+import { roomBytes, roomIn } from './participant/room.ts';
+import { Imports } from './imports/imports.ts';
 import { Ingest } from './quarantine/ingest.ts';
 import { Repair } from './repair/repair.ts';
 import { replicaDisk, type ReplicaDisk } from './repository/replica-disk.ts';
@@ -56,6 +59,8 @@ export interface ReplicaContext {
   controllers: Controllers;
   repair: Repair;
   verify: Verify;
+  maintenance: Maintenance;
+  imports: Imports;
   /** Brings everything written to the data directory's file system to the disk. */
   flush: () => Promise<void>;
   uploadPacks: UploadPackLimiter;
@@ -96,13 +101,31 @@ export function makeContext(config: ReplicaConfig, log: FastifyBaseLogger): Repl
     // What was answered while objects were damaged may be damaged too.
     responses.forget(gitDir);
   };
-  const repair = new Repair({
+  const repair: Repair = new Repair({
     replicas, journal, token: config.token, failpoint, flush, onAdded: (gitDir) => readers.refresh(gitDir), onReplaced: forgetObjects,
+    interrupt: (id) => maintenance.stop(id),
   });
   const verify = new Verify({ replicas, isRepaired: (id) => repair.isRunning(id), seenIndexes: (gitDir) => readers.seenIndexes(gitDir), onProblems: forgetObjects });
+  const maintenance: Maintenance = new Maintenance({
+    node: config.node,
+    replicas,
+    ask: (message) => controllers.maintenance(message),
+    isRepaired: (id) => repair.isRunning(id),
+    isChecked: (id) => verify.isChecking(id),
+    isBusy: () => [...replicas.opened].some((replica) => replica.promise !== undefined || replica.votes.size > 0),
+    roomBytes: () => roomBytes(config.directory) - config.diskReserveBytes,
+    onReplaced: (gitDir, gone, come) => readers.replaced(gitDir, gone, come),
+    failpoint,
+    clock: systemClock,
+    events: maintenanceEvents(log, metrics),
+    options: config.maintenance,
+  });
+  const imports = new Imports(join(config.directory, 'imports'), {
+    directory: config.importDirectory, allowPrivate: config.importPrivate, maxBytes: config.importBytes, maxMs: config.importMs, maxImports: config.maxImports, hasRoom,
+  });
   return {
     config, boot: newId(), ready: false, stopping: false, log, metrics, failpoint, clock: systemClock, replicas, disk: replicaDisk(replicas), journal, hasRoom, isWritable, readers, participant, inDoubt,
-    lifelines, controllers, repair, verify, flush, uploadPacks, responses,
+    lifelines, controllers, repair, verify, maintenance, imports, flush, uploadPacks, responses,
   };
 }
 

@@ -42,6 +42,7 @@ try {
     },
   });
   await app.listen({ host: config.host, port: config.port });
+  await context.imports.removeLeftovers();
   await restart(context, () => context.stopping !== false).catch((error: unknown) => {
     // It was told to stop while it started: whoever does that ends the process.
     if (context.stopping === false) throw error;

@@ -6,7 +6,8 @@ import type { ReplicaContext } from './context.ts';
  * Ends a node in good order.
  *
  * 1. Its lifelines end, so every controller asks at once how it is, hears that it goes, and takes it into no further push
- *    and no further read. What may take hours is broken off: repairs go on where they were, verifications begin again.
+ *    and no further read. What may take hours is broken off: repairs go on where they were, verifications and
+ *    maintenance begin again.
  * 2. For `stopDelayMs` it serves as ever, for controllers that haven't heard yet.
  * 3. Then it begins nothing new (`shutting_down`), finishes reads, and sees the pushes that it has voted on to their end:
  *    a replica that leaves between its vote and its commit would have missed one, and need repair.
@@ -20,7 +21,7 @@ export async function stopNode(context: ReplicaContext, requests: RequestsInFlig
   context.stopping = 'leaving';
   context.metrics.ready.set(0);
   lifelines.close();
-  await Promise.all([context.repair.close(), context.verify.close()]);
+  await Promise.all([context.repair.close(), context.verify.close(), context.maintenance.close(), context.imports.close()]);
   if (wasReady) await sleep(config.stopDelayMs);
   context.stopping = 'left';
   const isOver = () => Object.values(takingPart(context)).every((count) => count === 0);

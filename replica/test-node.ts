@@ -38,11 +38,11 @@ export class TestNode {
    * A node that serves.
    * @param directory of an earlier one, stopped or left as a crash would leave it: it is recovered first
    */
-  static async start(t: ExecutionContext, options: { directory?: string; port?: number } = {}): Promise<TestNode> {
+  static async start(t: ExecutionContext, options: { directory?: string; port?: number; environment?: Record<string, string> } = {}): Promise<TestNode> {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'trivet-node-'));
     const config = readReplicaConfig({
       TRIVET_NODE: 'n1', TRIVET_DIRECTORY: directory, TRIVET_TOKEN: TOKEN, TRIVET_CONTROLLERS: 'http://127.0.0.1:9', TRIVET_RESPONSE_CACHE_BYTES: '0',
-      NODE_ENV: 'test', TRIVET_FAILPOINTS: join(directory, 'failpoints'),
+      NODE_ENV: 'test', TRIVET_FAILPOINTS: join(directory, 'failpoints'), ...options.environment,
     });
     mkdirSync(join(directory, 'failpoints'), { recursive: true });
     const context = makeContext(config, pino({ level: 'silent' }));
@@ -77,6 +77,8 @@ export class TestNode {
     await this.app.close();
     await this.context.readers.closeAll();
     await this.context.repair.close();
+    await this.context.maintenance.close();
+    await this.context.imports.close();
     await this.context.controllers.close();
     await this.context.journal.close();
   }

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { delimiter, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { hasProgram } from './programs.ts';
 
 // npm test: installs what the tests need and can be installed, runs them all, and ends in one line of counts.
 
@@ -10,6 +11,9 @@ const NEEDS: readonly { what: string; debianPackage: string; tests: string; here
   { what: 'dulwich', debianPackage: 'python3-dulwich', tests: 'pushing and fetching with dulwich', here: () => hasPythonModule('dulwich') },
   { what: 'libgit2 for Python', debianPackage: 'python3-pygit2', tests: 'pushing and fetching with libgit2', here: () => hasPythonModule('pygit2') },
   { what: 'JGit', debianPackage: 'jgit-cli', tests: 'pushing and fetching with JGit', here: () => hasProgram('jgit') },
+  { what: 'docker-compose', debianPackage: 'docker-compose', tests: 'the compose file, as compose reads it', here: () => hasProgram('docker-compose') },
+  { what: 'HAProxy', debianPackage: 'haproxy', tests: 'the load balancer\'s settings, as it reads them', here: () => hasProgram('haproxy') },
+  { what: 'Prometheus', debianPackage: 'prometheus', tests: 'the settings of Prometheus, as it reads them', here: () => hasProgram('promtool') },
 ];
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -67,10 +71,6 @@ function closingLine(text: string, exitStatus: number): string {
   const others = [...text.matchAll(/^\s*(\d+) (?:hooks? failed|uncaught exceptions?|unhandled rejections?)/gm)].reduce((sum, match) => sum + Number(match[1]), 0);
   const failed = exitStatus !== 0 ? Math.max(tests + others, 1) : tests + others;
   return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
-}
-
-function hasProgram(name: string): boolean {
-  return [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((directory) => existsSync(join(directory, name)));
 }
 
 function hasPythonModule(name: string): boolean {

@@ -59,6 +59,16 @@ export class Api {
     return this.#ask(schema, { method: 'POST', path, body, deadlineMs });
   }
 
+  /** @throws Unreachable, Refused, Interrupted */
+  async patch<Schema extends TSchema>(schema: Schema, path: string, body: object): Promise<Static<Schema>> {
+    return this.#ask(schema, { method: 'PATCH', path, body, deadlineMs: this.#answerMs });
+  }
+
+  /** @throws Unreachable, Refused, Interrupted */
+  async delete<Schema extends TSchema>(schema: Schema, path: string): Promise<Static<Schema>> {
+    return this.#ask(schema, { method: 'DELETE', path, deadlineMs: this.#answerMs });
+  }
+
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
@@ -105,7 +115,7 @@ export class Api {
 }
 
 interface Question {
-  method: 'GET' | 'POST';
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   path: string;
   body?: object;
   deadlineMs: number;

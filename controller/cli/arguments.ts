@@ -21,6 +21,11 @@ export function parseRepository(text: string): string {
   return name;
 }
 
+/** What a list calls a repository: its name, or in the trash `.trash/<id>`. */
+export function parseListed(text: string): string {
+  return text.startsWith('.trash/') ? text : parseRepository(text);
+}
+
 export function parseNode(text: string): string {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)) throw new InvalidArgumentError('not the name of a node.');
   return text;

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import { AtRiskAnswer, RISKS, type AtRiskItem } from '../rest/at-risk.ts';
-import { parseRepository, wholeNumber } from './arguments.ts';
+import { parseListed, wholeNumber } from './arguments.ts';
 import { examples } from './examples.ts';
 import { EXIT } from './exit.ts';
 import { doing, isFailing } from './job-text.ts';
@@ -17,7 +17,7 @@ export function addAtRisk(parent: Command): void {
       + 'Exit status 1: there are some.')
     .addOption(new Option('--kind <kind>', 'only these: fewer than configured, too few to take a push, none to read from').choices([...RISKS]))
     .option('--limit <count>', 'how many at most', wholeNumber(1, 1_000), 100)
-    .option('--after <repository>', 'only those behind this name: the next page', parseRepository)
+    .option('--after <repository>', 'only those behind this name: the next page', parseListed)
     .addHelpText('after', examples(
       ['trivet at-risk', 'is everything as it should be?'],
       ['trivet at-risk --kind unavailable', 'what nobody can read at the moment'],
@@ -41,7 +41,7 @@ const TONES: Record<AtRiskItem['kind'], Tone> = { unavailable: 'bad', no_quorum:
 
 function columns(nowMs: number): Column<AtRiskItem>[] {
   return [
-    { title: 'REPOSITORY', cell: (item) => item.repository },
+    { title: 'REPOSITORY', cell: (item) => (item.trashedName === null ? item.repository : `${item.trashedName} (in the trash)`) },
     { title: 'RISK', cell: (item) => ({ text: item.kind, tone: TONES[item.kind] }) },
     { title: 'CURRENT', cell: (item) => `${item.current} of ${item.configured}`, right: true },
     { title: 'SINCE', cell: (item) => formatAge(item.since, nowMs), right: true },

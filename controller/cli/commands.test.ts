@@ -34,6 +34,20 @@ test('repair list shows what is open, without colours in a pipe', async (t) => {
   t.notRegex(stdout, /\x1b/);
 });
 
+test('maintenance run asks each node, or the one that is named, and says who could not be asked', async (t) => {
+  const { parts, url } = t.context;
+  const all = await runCli(['maintenance', 'run', 'org/repo'], { url });
+  t.is(all.code, 0);
+  t.regex(all.stdout, /^node3 +yes$/m);
+  const one = await runCli(['maintenance', 'run', 'org/repo', '--node', 'node2', '--json'], { url });
+  t.deepEqual(JSON.parse(one.stdout), { repository: 'org/repo', replicas: [{ node: 'node2', asked: true, code: null }] });
+  parts.asked[2] = { node: 'node3', asked: false, code: 'node_unreachable' };
+  const some = await runCli(['maintenance', 'run', 'org/repo'], { url });
+  t.is(some.code, 1);
+  t.regex(some.stdout, /^node3 +no: node_unreachable$/m);
+  t.deepEqual(parts.calls.filter(([name]) => name === 'maintenance.request').map(([, ...given]) => given), [['org/repo', undefined], ['org/repo', 'node2'], ['org/repo', undefined]]);
+});
+
 test('repair list passes its filters on, and tells where the next page begins', async (t) => {
   const { parts, url } = t.context;
   parts.jobs = [makeJob(), makeJob(), makeJob()];
@@ -282,7 +296,7 @@ test('at-risk ends with 1 when something is, and tells since when and what is do
   parts.atRisk = {
     total: 2, byKind: { under_replicated: 1, no_quorum: 0, unavailable: 1 },
     items: [{
-      repository: 'org/repo', repositoryId: idOf('org/repo'), kind: 'under_replicated', configured: 3, quorum: 2, current: 2, since,
+      repository: 'org/repo', trashedName: null, repositoryId: idOf('org/repo'), kind: 'under_replicated', configured: 3, quorum: 2, current: 2, since,
       replicas: [
         { node: 'node1', state: 'current', reachable: true, generation: 5, reason: null, changedAt: at },
         { node: 'node2', state: 'outdated', reachable: true, generation: 4, reason: 'missed a commit', changedAt: at },

@@ -7,12 +7,25 @@ import { addControllersList } from './controllers-list.ts';
 import { addDataLosses } from './data-losses.ts';
 import { examples } from './examples.ts';
 import { addFindings } from './findings.ts';
+import { addMaintenanceRun } from './maintenance-run.ts';
 import { addRepairCancel } from './repair-cancel.ts';
 import { addRepairList } from './repair-list.ts';
 import { addRepairRetry } from './repair-retry.ts';
 import { addRepairRun } from './repair-run.ts';
 import { addRepairShow } from './repair-show.ts';
 import { addRepairWatch } from './repair-watch.ts';
+import { addReposCancelImport } from './repos-cancel-import.ts';
+import { addReposCreate } from './repos-create.ts';
+import { addReposDelete } from './repos-delete.ts';
+import { addReposImport } from './repos-import.ts';
+import { addReposImports } from './repos-imports.ts';
+import { addReposList } from './repos-list.ts';
+import { addReposPurge } from './repos-purge.ts';
+import { addReposRename } from './repos-rename.ts';
+import { addReposRestore } from './repos-restore.ts';
+import { addReposSet } from './repos-set.ts';
+import { addReposShow } from './repos-show.ts';
+import { addReposTrash } from './repos-trash.ts';
 import { addTransactionsList } from './transactions-list.ts';
 import { addTransactionsSettle } from './transactions-settle.ts';
 import { addTransactionsShow } from './transactions-show.ts';
@@ -40,6 +53,19 @@ export function makeProgram(output: OutputConfiguration = {}): Command {
     .addHelpText('after', '\nExit status: 0 fine; 1 at risk, found or failed; 2 usage; 3 can\'t reach the cluster; 130 interrupted.');
 
   addAtRisk(program);
+  const repos = program.command('repos').description('Repositories: what there is, and what becomes of it.');
+  addReposList(repos);
+  addReposShow(repos);
+  addReposCreate(repos);
+  addReposImport(repos);
+  addReposImports(repos);
+  addReposCancelImport(repos);
+  addReposRename(repos);
+  addReposSet(repos);
+  addReposDelete(repos);
+  addReposTrash(repos);
+  addReposRestore(repos);
+  addReposPurge(repos);
   const repair = program.command('repair').description('Repair jobs: what is being done to make replicas current again.');
   addRepairList(repair);
   addRepairShow(repair);
@@ -48,6 +74,8 @@ export function makeProgram(output: OutputConfiguration = {}): Command {
   addRepairCancel(repair);
   addRepairRetry(repair);
   addVerify(program);
+  const maintenance = program.command('maintenance').description('Keeping replicas fast: packs, indexes and graphs.');
+  addMaintenanceRun(maintenance);
   addFindings(program);
   const transactions = program.command('transactions').description('Transactions: what was decided about pushes.');
   addTransactionsList(transactions);
@@ -57,10 +85,13 @@ export function makeProgram(output: OutputConfiguration = {}): Command {
   addDataLosses(program);
   const controllers = program.command('controllers').description('Controllers: which there are, and whether they were told the same.');
   addControllersList(controllers);
-  for (const group of [repair, transactions, controllers]) {
+  for (const group of [repos, repair, transactions, controllers]) {
     group.addHelpText('after', examples([`trivet ${group.name()} list`, 'begin here'], [`trivet ${group.name()} list --help`, 'what it takes']));
   }
-  for (const command of [...program.commands, ...repair.commands, ...transactions.commands, ...controllers.commands]) {
+  maintenance.addHelpText('after', examples(['trivet maintenance run org/repo', 'each replica in turn'], ['trivet maintenance run --help', 'what it takes']));
+  for (const command of [
+    ...program.commands, ...repos.commands, ...repair.commands, ...maintenance.commands, ...transactions.commands, ...controllers.commands,
+  ]) {
     // A list of commands shows what each does; the particulars are in its own help.
     command.summary(command.description().split('\n')[0]!);
   }

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { ControllerContext } from '../context.ts';
 import { gitProtocol, noCache, relay } from './git-answer.ts';
+import { servedRoute } from './named-repository.ts';
 
 const SERVICES = ['git-upload-pack', 'git-receive-pack'];
 
@@ -11,8 +12,7 @@ export async function infoRefs(context: ControllerContext, request: FastifyReque
   const { service } = request.query as { service?: unknown };
   if (service === undefined) throw new TrivetError('dumb_protocol');
   if (typeof service !== 'string' || !SERVICES.includes(service)) throw new TrivetError('unknown_service', { service });
-  const route = await context.repositories.route(name);
-  if (route === undefined) throw new TrivetError('repository_not_found', { repository: name });
+  const route = await servedRoute(context.repositories, name);
   // Better told now than after the pack was sent.
   if (service === 'git-receive-pack') context.coordinator.participants(route);
   noCache(reply);

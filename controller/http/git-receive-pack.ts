@@ -10,11 +10,14 @@ import type { PushResult } from '../transaction/coordinator.ts';
 import { readBody } from './body.ts';
 import { explain } from './explain.ts';
 import { clientSignal, noCache } from './git-answer.ts';
+import { servedRoute } from './named-repository.ts';
 
 export const RECEIVE_PACK_REQUEST = 'application/x-git-receive-pack-request';
 const RECEIVE_PACK_RESULT = 'application/x-git-receive-pack-result';
 /** A client in front of a proxy hears from us at least so often. */
 const KEEP_ALIVE_MS = 5_000;
+/** What befell a push that was sound when it came, such as a repository that was deleted meanwhile. */
+const MEANWHILE: ReadonlySet<string> = new Set(['aborted', 'repository_not_found']);
 
 /** POST /git/<repository>/git-receive-pack: a push. The transaction itself is the coordinator's. */
 export async function receivePack(context: ControllerContext, request: FastifyRequest, reply: FastifyReply, name: string): Promise<void> {
@@ -22,8 +25,7 @@ export async function receivePack(context: ControllerContext, request: FastifyRe
   if (request.headers['content-type'] !== RECEIVE_PACK_REQUEST) throw new TrivetError('wrong_content_type', { expected: RECEIVE_PACK_REQUEST });
   const startedAt = performance.now();
   const { limits, deadlines } = context.config;
-  const route = await context.repositories.route(name);
-  if (route === undefined) throw new TrivetError('repository_not_found', { repository: name });
+  const route = await servedRoute(context.repositories, name);
   // Without a quorum the pack isn't even read.
   context.coordinator.participants(route);
   const signal = clientSignal(reply);
@@ -115,7 +117,7 @@ class Progress {
     this.stop();
     // git shows its user what comes on this band, and of an HTTP error only the number. What was wrong with the request
     // itself stays an HTTP error. An unknown outcome never is one: no status may say that the push surely failed.
-    const told = this.#reply.raw.headersSent || fault.code === 'outcome_unknown' || (this.#sideBand && fault.status >= 500);
+    const told = this.#reply.raw.headersSent || fault.code === 'outcome_unknown' || (this.#sideBand && (fault.status >= 500 || MEANWHILE.has(fault.code)));
     if (!told) return false;
     this.#begin();
     this.#reply.raw.end(this.#sideBand ? Buffer.concat([encodeSideBand(BAND_FATAL, `${explain(fault)}\n`), FLUSH]) : undefined);

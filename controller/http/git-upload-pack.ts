@@ -3,6 +3,7 @@ import { TrivetError } from '@trivet/proto/errors.ts';
 import type { ControllerContext } from '../context.ts';
 import { readWholeBody } from './body.ts';
 import { gitProtocol, noCache, relay } from './git-answer.ts';
+import { servedRoute } from './named-repository.ts';
 
 export const UPLOAD_PACK_REQUEST = 'application/x-git-upload-pack-request';
 
@@ -13,8 +14,7 @@ export async function uploadPack(context: ControllerContext, request: FastifyReq
   const { limits, deadlines } = context.config;
   // Whole, so that another replica can be asked the same. A negotiation is small.
   const body = await readWholeBody(request, { maxBytes: limits.maxFetchRequestBytes, idleMs: deadlines.bodyIdleMs });
-  const route = await context.repositories.route(name);
-  if (route === undefined) throw new TrivetError('repository_not_found', { repository: name });
+  const route = await servedRoute(context.repositories, name);
   noCache(reply);
   await relay(context, request, reply, {
     route, path: '/git-upload-pack', gitProtocol: gitProtocol(request), body, type: UPLOAD_PACK_REQUEST,

@@ -2,11 +2,11 @@ import { timingSafeEqual } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { TrivetError } from '@trivet/proto/errors.ts';
-import { HandshakeRequest, ReportRequest, SettleRequest, type SettleAnswer } from '@trivet/proto/messages.ts';
+import { HandshakeRequest, MaintenanceRequest, ReportRequest, SettleRequest, type MaintenanceAnswer, type SettleAnswer } from '@trivet/proto/messages.ts';
 import { expectProtocol, PROTOCOL_HEADER } from '@trivet/proto/protocol-version.ts';
 import type { ControllerContext } from '../context.ts';
 
-/** What nodes ask a controller: the restart handshake, and the decision on a promise. Wants the cluster's token. */
+/** What nodes ask a controller: the restart handshake, the decision on a promise, whether it may maintain a replica. Wants the cluster's token. */
 export function registerInternal(root: FastifyInstance, context: ControllerContext): void {
   const expected = Buffer.from(`Bearer ${context.config.token}`);
   void root.register(async (scope) => {
@@ -40,6 +40,9 @@ export function registerInternal(root: FastifyInstance, context: ControllerConte
       context.reconcile.poke();
       return {};
     });
+
+    app.post('/internal/maintenance', { schema: { body: MaintenanceRequest } },
+      async (request): Promise<MaintenanceAnswer> => context.maintenancePermission.answer(request.body));
 
     app.post('/internal/settle', { schema: { body: SettleRequest } }, async (request): Promise<SettleAnswer> => {
       const { node, repository, batch, transactions } = request.body;

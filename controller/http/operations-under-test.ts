@@ -3,6 +3,7 @@ import pino from 'pino';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { ControllerContext } from '../context.ts';
+import type { AskedReplica } from '../maintenance/requests.ts';
 import type { AtRiskAnswer } from '../repair/at-risk.ts';
 import type { DataLossPlan, DataLossRequest } from '../repair/data-loss.ts';
 import type { VerificationResult } from '../repair/verification.ts';
@@ -27,6 +28,8 @@ export class FakeParts {
   atRisk: AtRiskAnswer = NOTHING_AT_RISK;
   /** Jobs that a request for repair answers with. */
   requested: RepairJob[] = [];
+  /** What nodes say that are asked for maintenance. */
+  asked: AskedReplica[] = ['node1', 'node2', 'node3'].map((node) => ({ node, asked: true, code: null }));
   /** What every look at a job does first: how a test lets time pass. */
   onJob: (job: RepairJob) => void = () => {};
   verify: (name: string, full: boolean) => Promise<VerificationResult[]> = async () => [equal('node1'), equal('node2'), equal('node3')];
@@ -75,6 +78,13 @@ export class FakeParts {
           note('repairs.request', name, node);
           known(name);
           return this.requested;
+        },
+      },
+      maintenance: {
+        request: async (name: string, node: string | undefined) => {
+          note('maintenance.request', name, node);
+          known(name);
+          return this.asked.filter((replica) => node === undefined || replica.node === node);
         },
       },
       verification: {
@@ -183,8 +193,8 @@ export function planOf(request: DataLossRequest): DataLossPlan {
 function routeOf(name: string): Route {
   return {
     repository: {
-      id: idOf(name), name, objectFormat: 'sha1', defaultBranch: 'refs/heads/main', replicationFactor: 3, generation: 45, digest: DIGEST,
-      policy: { denyDeletes: false, denyNonFastForwards: false }, createdAt: new Date(),
+      id: idOf(name), name, state: 'ready', objectFormat: 'sha1', defaultBranch: 'refs/heads/main', replicationFactor: 3, intendedFactor: null, generation: 45, digest: DIGEST,
+      policy: { denyDeletes: false, denyNonFastForwards: false }, createdAt: new Date(), trashed: null,
     },
     replicas: [],
   };

@@ -23,7 +23,7 @@ test('what is at risk is answered with counts, replicas, and what is being done'
   t.context.parts.atRisk = {
     total: 1, byKind: { under_replicated: 1, no_quorum: 0, unavailable: 2 },
     items: [{
-      repository: 'org/repo', repositoryId: idOf('org/repo'), kind: 'under_replicated', configured: 3, quorum: 2, current: 2, since: at,
+      repository: 'org/repo', trashedName: null, repositoryId: idOf('org/repo'), kind: 'under_replicated', configured: 3, quorum: 2, current: 2, since: at,
       replicas: [{ node: 'node2', state: 'outdated', reachable: true, generation: 4, reason: 'missed a commit', changedAt: at }], jobs: [job],
     }],
   };

@@ -1,97 +1,66 @@
 import Type from 'typebox';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { TrivetError } from '@trivet/proto/errors.ts';
-import { isBranch, isRefName } from '@trivet/proto/ref-name.ts';
-import { isRepositoryName } from '@trivet/proto/repository-name.ts';
 import type { ControllerContext } from '../context.ts';
-import type { Route } from '../store/rows.ts';
-import { pathBelow, repositoryName } from './git-path.ts';
+import { RepositoryAnswer, RepositoryPage } from '../rest/repository.ts';
+import { describeRepository } from './describe-repository.ts';
+import { branchRef, nameBelow, namedRepository } from './named-repository.ts';
+import { NEW_REPOSITORY, newRepository } from './new-repository.ts';
+import { limitOf, PAGE_QUERY } from './page-query.ts';
 
-const PREFIX = '/api/repos/';
-const MAX_PAGE = 1_000;
+const closed = { additionalProperties: false };
+const PATH = '/api/v1/repositories';
 
-const CreateBody = Type.Union([Type.Null(), Type.Object({
-  /** A branch, with or without `refs/heads/`. */
-  defaultBranch: Type.Optional(Type.String({ minLength: 1, maxLength: 250 })),
-  objectFormat: Type.Optional(Type.Union([Type.Literal('sha1'), Type.Literal('sha256')])),
-  replicationFactor: Type.Optional(Type.Integer({ minimum: 1, maximum: 9 })),
-  denyNonFastForwards: Type.Optional(Type.Boolean()),
-  denyDeletes: Type.Optional(Type.Boolean()),
-}, { additionalProperties: false })]);
+/** `after` is the last name of the page before. */
+const ListQuery = Type.Object(PAGE_QUERY, closed);
+const CreateBody = Type.Object({ name: Type.String({ maxLength: 300 }), ...NEW_REPOSITORY }, closed);
+const { defaultBranch, replicationFactor, denyNonFastForwards, denyDeletes } = NEW_REPOSITORY;
+const ChangeBody = Type.Object({
+  name: Type.Optional(Type.String({ maxLength: 300 })), defaultBranch, replicationFactor, denyNonFastForwards, denyDeletes,
+}, { ...closed, minProperties: 1 });
 
-const ListQuery = Type.Object({
-  /** The last name of the page before. */
-  after: Type.Optional(Type.String({ maxLength: 200 })),
-  limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,3}$' })),
-}, { additionalProperties: false });
-
-/** REST: repositories. A name may have several segments, so it is everything behind the prefix. */
+/** REST: repositories, by name. A name may have several segments, so it is everything behind the path. */
 export function registerRepositories(plain: FastifyInstance, context: ControllerContext): void {
   const app = plain.withTypeProvider<TypeBoxTypeProvider>();
+  const prefix = `${PATH}/`;
+  const one = { response: { 200: RepositoryAnswer } };
 
-  app.post(`${PREFIX}*`, { schema: { body: CreateBody } }, async (request, reply) => {
-    const name = nameOf(request);
-    const body = request.body ?? {};
-    const route = await context.creation.create({
-      name,
-      defaultBranch: branchRef(body.defaultBranch ?? 'main'),
-      objectFormat: body.objectFormat ?? 'sha1',
-      replicationFactor: body.replicationFactor ?? context.config.replicationFactor,
-      policy: { denyNonFastForwards: body.denyNonFastForwards ?? false, denyDeletes: body.denyDeletes ?? false },
-    });
-    await reply.code(201).header('location', `${PREFIX}${name}`).send(describeRepository(route));
+  app.get(PATH, { schema: { querystring: ListQuery, response: { 200: RepositoryPage } } }, async (request) => {
+    const limit = limitOf(request.query);
+    const routes = await context.repositories.list({ after: request.query.after, limit: limit + 1 });
+    const items = routes.slice(0, limit).map((route) => describeRepository(route));
+    return { items, next: routes.length > limit ? items.at(-1)!.name : null };
   });
 
-  app.get('/api/repos', { schema: { querystring: ListQuery } }, async (request) => {
-    const { after, limit } = request.query;
-    const routes = await context.repositories.list({ after, limit: Math.min(Number(limit ?? MAX_PAGE), MAX_PAGE) });
-    return routes.map(describeRepository);
+  app.post(PATH, { schema: { body: CreateBody, response: { 201: RepositoryAnswer } } }, async (request, reply) => {
+    const { name, ...given } = request.body;
+    const input = newRepository(namedRepository(name), given, context.config.replicationFactor);
+    return reply.code(201).header('location', `${prefix}${input.name}`).send(describeRepository(await context.creation.create(input)));
   });
 
-  app.get(`${PREFIX}*`, async (request) => {
-    const name = nameOf(request);
+  app.get(`${prefix}*`, { schema: one }, async (request) => {
+    const name = nameBelow(prefix, request);
     const route = await context.repositories.route(name);
     if (route === undefined) throw new TrivetError('repository_not_found', { repository: name });
     return describeRepository(route);
   });
 
-  app.delete(`${PREFIX}*`, async (request) => {
-    const name = nameOf(request);
-    const route = await context.creation.remove(name);
-    if (route === undefined) throw new TrivetError('repository_not_found', { repository: name });
-    return describeRepository(route);
+  app.patch(`${prefix}*`, { schema: { body: ChangeBody, ...one } }, async (request) => {
+    const name = nameBelow(prefix, request);
+    const { defaultBranch: branch, name: newName, replicationFactor: factor, ...policy } = request.body;
+    if (branch !== undefined) {
+      if (Object.keys(request.body).length > 1) throw new TrivetError('bad_request', { problem: 'the default branch is changed alone: every replica takes part in it' });
+      return describeRepository(await context.changes.defaultBranch(name, branchRef(branch)));
+    }
+    const change = { ...(newName === undefined ? {} : { name: namedRepository(newName) }), replicationFactor: factor, policy };
+    return describeRepository(await context.changes.apply(name, change));
   });
-}
 
-/** A repository as REST shows it. `nodes`, `primaryNode` and `timestamp` are what gitmesh's clients read. */
-export function describeRepository({ repository, replicas }: Route): object {
-  return {
-    name: repository.name,
-    id: repository.id,
-    generation: repository.generation,
-    digest: repository.digest,
-    defaultBranch: repository.defaultBranch.replace(/^refs\/heads\//, ''),
-    objectFormat: repository.objectFormat,
-    replicationFactor: repository.replicationFactor,
-    ...repository.policy,
-    createdAt: repository.createdAt.toISOString(),
-    replicas: replicas.map(({ node, state, generation, digest, reason }) => ({ node, state, generation, digest, reason })),
-    primaryNode: replicas.find((replica) => replica.state === 'current')?.url ?? null,
-    timestamp: repository.createdAt.getTime(),
-    nodes: replicas.map((replica) => ({ url: replica.url, status: replica.state === 'current' ? 'READY' : 'PREPARING' })),
-  };
-}
-
-function nameOf(request: FastifyRequest): string {
-  // From the URL as it came, decoded once: the router's own decoding would let `%252e` become `%2e`.
-  const name = repositoryName(pathBelow(PREFIX, request.raw.url!));
-  if (!isRepositoryName(name)) throw new TrivetError('bad_repository_name', { name });
-  return name;
-}
-
-function branchRef(branch: string): string {
-  const ref = isBranch(branch) ? branch : `refs/heads/${branch}`;
-  if (!isRefName(ref)) throw new TrivetError('bad_request', { problem: 'not a branch name', defaultBranch: branch });
-  return ref;
+  app.delete(`${prefix}*`, { schema: one }, async (request) => {
+    const { repository: { id } } = await context.trash.put(nameBelow(prefix, request));
+    const route = await context.repositories.routeById(id);
+    if (route === undefined) throw new TrivetError('repository_not_found', { repository: id });
+    return describeRepository(route, context.trash.expiresAt(route.repository.trashed?.at ?? new Date()));
+  });
 }

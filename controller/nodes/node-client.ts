@@ -3,17 +3,20 @@ import { Agent, request, type Dispatcher } from 'undici';
 import type { TSchema, Static } from 'typebox';
 import Type from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
+import { ByteReader } from '@trivet/proto/byte-reader.ts';
+import { chunksOf } from '@trivet/proto/chunks-of.ts';
 import { ERRORS, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import { PROTOCOL_HEADERS } from '@trivet/proto/protocol-version.ts';
 import {
-  GENERATION_HEADER, NodeStatus, PrepareAnswer, PromiseListing, RefsSnapshot, RepairAnswer, RepairProgress, REQUEST_ID_HEADER,
-  ReplicaListing, ReplicaPosition, VerifyAnswer, VoteAnswer,
-  type AbortRequest, type AdoptRequest, type CommitRequest, type CreateReplicaRequest, type PrepareRequest, type RepairRequest,
+  GENERATION_HEADER, ImportHeader, ImportProgress, NodeStatus, PrepareAnswer, PromiseListing, RefsSnapshot, RepairAnswer, RepairProgress, REQUEST_ID_HEADER,
+  ReplicaListing, ReplicaPosition, ReplicaRemoval, VerifyAnswer, VoteAnswer,
+  type AbortRequest, type AdoptRequest, type CommitRequest, type CreateReplicaRequest, type ImportRequest, type PrepareRequest, type RepairRequest,
 } from '@trivet/proto/messages.ts';
 
 /** Connections to one node at once; more requests than that wait for one to come free. */
 const MAX_CONNECTIONS = 256;
-const STATUS_DEADLINE_MS = 1_000;
+/** Opening a lifeline costs a node nothing but its attention. */
+const LIFELINE_DEADLINE_MS = 1_000;
 /** A round of a repair or a full verification of a large repository takes its time. */
 const LONG_DEADLINE_MS = 6 * 3_600_000;
 const SMALL_DEADLINE_MS = 10_000;
@@ -27,14 +30,26 @@ const nodeStatus = Compile(NodeStatus);
 const repairAnswer = Compile(RepairAnswer);
 const repairProgress = Compile(RepairProgress);
 const verifyAnswer = Compile(VerifyAnswer);
+const replicaRemoval = Compile(ReplicaRemoval);
 const replicaListing = Compile(ReplicaListing);
 const promiseListing = Compile(PromiseListing);
 const refsSnapshot = Compile(RefsSnapshot);
+const importHeader = Compile(ImportHeader);
+const importProgress = Compile(ImportProgress);
 const nothing = Compile(Type.Object({}));
 
 /** The agent all clients of a controller share: keeps connections to every node open. */
 export function makeNodeAgent(): Agent {
   return new Agent({ connections: MAX_CONNECTIONS, pipelining: 1, keepAliveTimeout: 60_000, connect: { timeout: 2_000 } });
+}
+
+/** What a node has fetched for an import. */
+export interface NodeImport {
+  header: ImportHeader;
+  /** To be read once; throws when it breaks off. */
+  pack: AsyncIterable<Buffer>;
+  /** Nobody wants the rest. */
+  close(): void;
 }
 
 /** A read that a node has begun to answer. */
@@ -52,12 +67,15 @@ export class NodeClient {
   readonly node: string;
   readonly url: string;
   readonly #agent: Agent;
+  readonly #statusDeadlineMs: number;
   readonly #headers: Readonly<Record<string, string>>;
 
-  constructor(node: string, url: string, token: string, agent: Agent) {
+  /** @param statusDeadlineMs how long it may leave a heartbeat unanswered */
+  constructor(node: string, url: string, token: string, agent: Agent, statusDeadlineMs: number) {
     this.node = node;
     this.url = url;
     this.#agent = agent;
+    this.#statusDeadlineMs = statusDeadlineMs;
     this.#headers = { ...PROTOCOL_HEADERS, authorization: `Bearer ${token}` };
   }
 
@@ -82,8 +100,37 @@ export class NodeClient {
     return this.#call('PUT', `/repositories/${repository}`, position, { json: message, deadlineMs: SMALL_DEADLINE_MS });
   }
 
-  async removeReplica(repository: string): Promise<void> {
-    await this.#call('DELETE', `/repositories/${repository}`, nothing, { deadlineMs: SMALL_DEADLINE_MS });
+  /**
+   * @param options.ifEmpty only if it holds nothing: no ref, no object, no vote
+   * @returns whether it is gone
+   */
+  async removeReplica(repository: string, { ifEmpty = false } = {}): Promise<boolean> {
+    const path = `/repositories/${repository}${ifEmpty ? '?ifEmpty=true' : ''}`;
+    return (await this.#call('DELETE', path, replicaRemoval, { deadlineMs: LIST_DEADLINE_MS })).removed;
+  }
+
+  /** Has a repository fetched from elsewhere. Resolves when it is there as a whole; the node keeps it until the pack was read. */
+  async import(id: string, message: ImportRequest, signal: AbortSignal): Promise<NodeImport> {
+    const response = await this.#send({
+      method: 'POST', path: `/imports/${id}`, headers: { ...this.#headers, 'content-type': 'application/json' }, body: JSON.stringify(message),
+      headersTimeout: LONG_DEADLINE_MS, bodyTimeout: LONG_DEADLINE_MS, signal, highWaterMark: 1024 * 1024,
+    });
+    if (response.statusCode !== 200) throw await refusal(response, this.node);
+    const { body } = response;
+    const reader = new ByteReader(chunksOf(body));
+    try {
+      const header: unknown = JSON.parse((await reader.read((await reader.read(4)).readUInt32BE())).toString('utf8'));
+      if (!importHeader.Check(header)) throw new TrivetError('internal', { node: this.node, problem: 'unexpected answer' });
+      return { header, pack: this.#named(reader.rest(), signal), close: () => { body.on('error', () => {}).destroy(); } };
+    } catch (error) {
+      body.on('error', () => {}).destroy();
+      throw error instanceof TrivetError && error.code === 'internal' ? error : this.#unreachable(error, signal);
+    }
+  }
+
+  /** Throws not_found when it doesn't run any more. */
+  importProgress(id: string): Promise<ImportProgress> {
+    return this.#call('GET', `/imports/${id}`, importProgress, { deadlineMs: SMALL_DEADLINE_MS });
   }
 
   /** One round of a repair. */
@@ -106,6 +153,11 @@ export class NodeClient {
     return this.#call('POST', `/repositories/${repository}/verify`, verifyAnswer, {
       json: { full }, deadlineMs: full ? LONG_DEADLINE_MS : LIST_DEADLINE_MS, signal,
     });
+  }
+
+  /** Asks for maintenance of a replica, which the node does when it can. Throws replica_missing, too_busy. */
+  async maintain(repository: string): Promise<void> {
+    await this.#call('POST', `/repositories/${repository}/maintenance`, nothing, { deadlineMs: SMALL_DEADLINE_MS });
   }
 
   async replicas(): Promise<string[]> {
@@ -133,14 +185,14 @@ export class NodeClient {
   async lifeline(controller: string, signal: AbortSignal): Promise<void> {
     const response = await this.#send({
       method: 'GET', path: `/lifeline?controller=${controller}`, headers: this.#headers,
-      headersTimeout: STATUS_DEADLINE_MS, bodyTimeout: 0, signal,
+      headersTimeout: LIFELINE_DEADLINE_MS, bodyTimeout: 0, signal,
     });
     if (response.statusCode !== 200) throw await refusal(response, this.node);
     await response.body.dump().catch(() => {});
   }
 
   status(): Promise<NodeStatus> {
-    return this.#call('GET', '/status', nodeStatus, { deadlineMs: STATUS_DEADLINE_MS });
+    return this.#call('GET', '/status', nodeStatus, { deadlineMs: this.#statusDeadlineMs });
   }
 
   /**
@@ -195,6 +247,15 @@ export class NodeClient {
       return await response.body.json();
     } catch (error) {
       throw this.#unreachable(error, undefined);
+    }
+  }
+
+  /** A stream from this node: what breaks it off is this node's. */
+  async *#named(stream: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer> {
+    try {
+      yield* stream;
+    } catch (error) {
+      throw this.#unreachable(error, signal);
     }
   }
 

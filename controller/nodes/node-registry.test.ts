@@ -23,6 +23,7 @@ test('a good heartbeat makes a node usable, and its status is kept', async (t) =
 const BAD_HEARTBEATS: [name: string, answer: (node: string) => Promise<NodeStatus>, trouble: string][] = [
   ['does not answer', async () => { throw new TrivetError('node_unreachable'); }, 'node_unreachable'],
   ['has not finished its restart handshake', async (node) => ({ ...status(node), ready: false }), 'node_starting'],
+  ['was told to stop', async (node) => ({ ...status(node), ready: false, stopping: true }), 'shutting_down'],
   ['is another node than it should be', async () => status('impostor'), 'internal'],
 ];
 for (const [name, answer, trouble] of BAD_HEARTBEATS) {

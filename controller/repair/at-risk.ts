@@ -8,6 +8,8 @@ import { quorumOf } from '../transaction/quorum.ts';
 /** One repository that isn't as safe as it is configured to be, since when, and what is being done. */
 export interface AtRiskItem {
   repository: string;
+  /** The name it had, of one in the trash. */
+  trashedName: string | null;
   repositoryId: string;
   kind: Risk;
   configured: number;
@@ -68,6 +70,7 @@ export class AtRisk {
       .map(({ replica, node }) => lostSince(replica, node)).sort((a, b) => a.getTime() - b.getTime());
     return {
       repository: repository.name,
+      trashedName: repository.trashedName,
       repositoryId: repository.id,
       kind: repository.risk,
       configured: repository.configured,

@@ -1,9 +1,11 @@
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import type { Failpoint } from '@trivet/proto/failpoint.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { Policy } from '@trivet/proto/messages.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import { headValue, RefsDigest } from '@trivet/proto/refs-digest.ts';
 import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
+import type { NewImport } from '../store/imports.ts';
 import type { Repositories } from '../store/repositories.ts';
 import type { Route } from '../store/rows.ts';
 import { quorumOf } from '../transaction/quorum.ts';
@@ -15,28 +17,34 @@ export interface NewRepository {
   objectFormat: ObjectFormat;
   replicationFactor: number;
   policy: Policy;
+  /** What shall fill it before anybody else may use it. */
+  import?: NewImport;
 }
 
 /**
- * Creates and removes repositories. The row in SQL is what makes a repository exist: a crash before it leaves empty
- * directories on nodes that nothing points at, a crash after it leaves replicas that reconcile knows to be missing.
+ * Creates repositories. The row in SQL is what makes one exist: a crash before it leaves empty directories on nodes that
+ * nothing points at, which the listing of the nodes' directories finds and takes away; a crash after it leaves replicas
+ * that reconcile knows to be missing.
  */
 export class Creation {
   readonly #repositories: Repositories;
   readonly #nodes: NodeRegistry;
+  readonly #failpoint: Failpoint;
 
-  constructor(repositories: Repositories, nodes: NodeRegistry) {
+  constructor(repositories: Repositories, nodes: NodeRegistry, failpoint: Failpoint) {
     this.#repositories = repositories;
     this.#nodes = nodes;
+    this.#failpoint = failpoint;
   }
 
   /** @throws TrivetError repository_exists; not_enough_nodes when there are too few nodes, or too few of them answer */
   async create(input: NewRepository): Promise<Route> {
-    if (await this.#repositories.route(input.name) !== undefined) throw new TrivetError('repository_exists', { repository: input.name });
+    if (await this.#repositories.route(input.name) !== undefined) throw new TrivetError('repository_exists', { name: input.name, existing: input.name });
     const chosen = this.#choose(input.replicationFactor);
     const id = newId();
     const created = await Promise.allSettled(chosen.map((node) => (
       node.client.createReplica(id, { objectFormat: input.objectFormat, head: input.defaultBranch }))));
+    await this.#failpoint('create-made');
     const missing = chosen.filter((_, i) => created[i]!.status === 'rejected');
     if (chosen.length - missing.length < quorumOf(input.replicationFactor)) {
       this.#removeReplicas(id, chosen);
@@ -44,6 +52,7 @@ export class Creation {
       throw new TrivetError('not_enough_nodes', { needed: quorumOf(input.replicationFactor), failed: Object.fromEntries(reasons) });
     }
     await this.#record(id, input, chosen, missing);
+    await this.#failpoint('create-recorded');
     const route = await this.#repositories.routeById(id);
     if (route === undefined) throw new TrivetError('repository_not_found', { repository: input.name });
     return route;
@@ -61,15 +70,6 @@ export class Creation {
     }
   }
 
-  /** Takes a repository away: at once for everybody who asks, then from the nodes' disks. */
-  async remove(name: string): Promise<Route | undefined> {
-    const route = await this.#repositories.remove(name);
-    if (route !== undefined) {
-      this.#removeReplicas(route.repository.id, route.replicas.map((replica) => this.#nodes.get(replica.node)).filter((node) => node !== undefined));
-    }
-    return route;
-  }
-
   /** The nodes with the most free disk; those that can't be used at the moment only where there is no choice. */
   #choose(count: number): KnownNode[] {
     const free = (node: KnownNode) => (node.status === undefined ? 0 : node.status.diskFreeBytes / Math.max(node.status.diskTotalBytes, 1));
@@ -81,7 +81,8 @@ export class Creation {
       .slice(0, count);
   }
 
+  /** At once, for what is known to be nobody's; what fails is found by the listing. */
   #removeReplicas(id: string, nodes: readonly KnownNode[]): void {
-    for (const node of nodes) void node.client.removeReplica(id).catch(() => {});
+    for (const node of nodes) void node.client.removeReplica(id, { ifEmpty: true }).catch(() => {});
   }
 }

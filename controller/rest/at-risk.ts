@@ -7,6 +7,8 @@ export const RISKS = ['under_replicated', 'no_quorum', 'unavailable'] as const;
 /** A repository with fewer current replicas on reachable nodes than it is configured to have. */
 export const AtRiskItem = Type.Object({
   repository: Type.String(),
+  /** The name it had, of one in the trash, where `repository` is `.trash/<id>`; null elsewhere. */
+  trashedName: OrNull(Type.String()),
   repositoryId: Type.String(),
   /**
    * The worst that holds. `under_replicated`: fewer than configured; `no_quorum`: too few to take a push;

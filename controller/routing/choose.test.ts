@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { rank, score, type Candidate, type Reason } from './choose.ts';
 
-const quiet: Candidate = { node: 'a', latencyMs: 2, inFlight: 0, errorRate: 0, load: 0, diskFree: 0.5 };
+const quiet: Candidate = { node: 'a', latencyMs: 2, inFlight: 0, errorRate: 0, load: 0, diskFree: 0.5, maintained: false };
 
 const WORSE: [why: string, change: Partial<Candidate>][] = [
   ['answers later', { latencyMs: 4 }],
@@ -36,6 +36,12 @@ const REASON_TABLE: [name: string, candidates: Candidate[], order: string[], rea
     [{ ...quiet, latencyMs: 20 }, { ...quiet, node: 'b', latencyMs: undefined }, { ...quiet, node: 'c', latencyMs: 40 }],
     ['b', 'a', 'c'], 'equal_scores',
   ],
+  ['one whose replica is being maintained is asked last, whatever its score', [{ ...quiet, maintained: true }, { ...quiet, node: 'b', latencyMs: 20 }], ['b', 'a'], 'maintenance'],
+  [
+    'the others take turns while one is being maintained', [{ ...quiet, maintained: true }, { ...quiet, node: 'b' }, { ...quiet, node: 'c' }],
+    ['c', 'b', 'a'], 'equal_scores',
+  ],
+  ['the only current one is asked though it is being maintained', [{ ...quiet, maintained: true }], ['a'], 'only_current'],
 ];
 
 for (const [name, candidates, order, reason] of REASON_TABLE) {
@@ -57,7 +63,7 @@ test('reads spread evenly over equal nodes', (t) => {
 });
 
 const candidate = fc.record({
-  node: fc.uuid(), latencyMs: fc.double({ min: 0, max: 1e4, noNaN: true }), inFlight: fc.nat({ max: 100 }),
+  maintained: fc.constant(false), node: fc.uuid(), latencyMs: fc.double({ min: 0, max: 1e4, noNaN: true }), inFlight: fc.nat({ max: 100 }),
   errorRate: fc.double({ min: 0, max: 1, noNaN: true }),
   load: fc.double({ min: 0, max: 50, noNaN: true }),
   diskFree: fc.double({ min: 0, max: 1, noNaN: true }),

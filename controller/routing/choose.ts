@@ -10,11 +10,13 @@ export interface Candidate {
   load: number;
   /** Share of its disk that is free, 0 to 1. */
   diskFree: number;
+  /** Whether its replica of this repository is being maintained. */
+  maintained: boolean;
 }
 
 /** Why a replica was asked: exported as a metric label. */
-export type Reason = 'only_current' | 'lowest_score' | 'equal_scores' | 'failover';
-export const REASONS: readonly Reason[] = ['only_current', 'lowest_score', 'equal_scores', 'failover'];
+export type Reason = 'only_current' | 'lowest_score' | 'equal_scores' | 'maintenance' | 'failover';
+export const REASONS: readonly Reason[] = ['only_current', 'lowest_score', 'equal_scores', 'maintenance', 'failover'];
 
 /** Scores closer than this share of the better one count as equal: measurements aren't finer than that. */
 const EQUAL_WITHIN = 0.25;
@@ -39,10 +41,17 @@ export function score(candidate: Candidate, unmeasuredMs: number = LATENCY_FLOOR
 
 /**
  * The order in which to ask, with the reason for the first. A node that wasn't measured lately is taken for as fast as the
- * fastest.
+ * fastest. Those that maintain their replica come last, `maintenance` being the reason where that leaves only one.
  * @param turn rises with every read, and spreads reads over nodes whose scores are equal
  */
 export function rank(candidates: readonly Candidate[], turn: number): { order: string[]; reason: Reason } {
+  const [maintained, free] = [candidates.filter((candidate) => candidate.maintained), candidates.filter((candidate) => !candidate.maintained)];
+  if (maintained.length === 0 || free.length === 0) return rankAlike(candidates, turn);
+  const { order, reason } = rankAlike(free, turn);
+  return { order: [...order, ...rankAlike(maintained, turn).order], reason: reason === 'only_current' ? 'maintenance' : reason };
+}
+
+function rankAlike(candidates: readonly Candidate[], turn: number): { order: string[]; reason: Reason } {
   const fastest = Math.min(...candidates.map(({ latencyMs }) => latencyMs ?? Infinity));
   const unmeasuredMs = Number.isFinite(fastest) ? fastest : LATENCY_FLOOR_MS;
   const scored = candidates.map((candidate) => ({ node: candidate.node, score: score(candidate, unmeasuredMs) })).sort((a, b) => a.score - b.score);

@@ -59,7 +59,7 @@ export class Reader {
     const { repository } = request.route;
     const candidates = this.#candidates(request.route);
     for (const node of candidates.heard) this.#forgetOld(node);
-    const { order, reason } = rank(candidates.heard.map(describe), this.#turn++);
+    const { order, reason } = rank(candidates.heard.map((node) => describe(node, repository.id)), this.#turn++);
     order.push(...candidates.silent.map((node) => node.id));
     const tried: Record<string, string> = {};
     for (const [i, id] of order.entries()) {
@@ -120,7 +120,7 @@ export class Reader {
   }
 }
 
-function describe(node: KnownNode): Candidate {
+function describe(node: KnownNode, repository: string): Candidate {
   const { status } = node;
   return {
     node: node.id,
@@ -129,6 +129,7 @@ function describe(node: KnownNode): Candidate {
     errorRate: node.errorRate,
     load: (status?.loadAverage ?? 0) / CORES,
     diskFree: status === undefined ? 1 : status.diskFreeBytes / Math.max(status.diskTotalBytes, 1),
+    maintained: status?.maintaining?.includes(repository) ?? false,
   };
 }
 

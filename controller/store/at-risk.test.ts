@@ -2,6 +2,7 @@ import test from 'ava';
 import { RepositoriesAtRisk, riskOf } from './at-risk.ts';
 import { Replicas } from './replicas.ts';
 import { seed, storeTest } from './stores-under-test.ts';
+import { Trash } from './trash.ts';
 
 storeTest('a repository is at risk by what is not current and by what can not be reached, the worst first', async (t, store) => {
   const db = await store.open();
@@ -18,6 +19,9 @@ storeTest('a repository is at risk by what is not current and by what can not be
     ['lost/one', 'no_quorum', 1], ['lost/three', 'unavailable', 0], ['lost/two', 'unavailable', 0], ['whole', 'under_replicated', 2],
   ]);
   t.deepEqual((await risks(['n9'])).length, 3, 'a node without replicas puts nothing at risk');
+  await new Trash(db).put(two);
+  const found = (await atRisk.list([])).find(({ id }) => id === two.id);
+  t.like(found, { name: `.trash/${two.id}`, trashedName: 'lost/two', risk: 'no_quorum' }, 'what may be restored is looked after');
 });
 
 const table: [configured: number, current: number, risk: string][] = [

@@ -4,6 +4,7 @@ import { RepairJobs } from './jobs.ts';
 import { Replicas } from './replicas.ts';
 import { Repositories } from './repositories.ts';
 import { digestOf, seed, step, storeTest } from './stores-under-test.ts';
+import { Trash } from './trash.ts';
 
 storeTest('an accepted loss makes the source the truth above all generations, sends the others to repair, and is on record', async (t, store) => {
   const db = await store.open();
@@ -22,7 +23,8 @@ storeTest('an accepted loss makes the source the truth above all generations, se
   t.deepEqual(route.replicas.map(({ node, state, generation }) => [node, state, generation]), [['n1', 'diverged', 1], ['n2', 'diverged', 1], ['n3', 'current', 2]]);
   t.deepEqual((await new RepairJobs(db).page({ state: 'open', limit: 9 })).map(({ node, reason }) => [node, reason]).sort(), [['n1', 'missing'], ['n2', 'missing']], 'the worse reason stays');
   t.like((await losses.page({ limit: 9 }))[0], { repositoryName: repository.name, sourceGeneration: 0, before: loss.before, reason: 'no other way' });
-  await new Repositories(db).remove(repository.name);
+  await new Trash(db).put(repository);
+  await new Trash(db).purge(repository.id);
   t.is((await losses.page({ limit: 9 })).length, 1, 'it outlives its repository');
 });
 

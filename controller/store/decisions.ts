@@ -45,7 +45,7 @@ export class Decisions {
    * open; the events.
    *
    * `refused`, and nothing has changed, when
-   * - the repository isn't at `before` any more (or not there);
+   * - the repository isn't at `before` any more, or is in the trash, or gone;
    * - one of the transactions has a decision already, such as the abort of a node that asked too long ago;
    * - it comes so late that its abort may have been forgotten (`prune`);
    * - fewer than a quorum of the configured replicas would be current afterwards, because something else took a
@@ -166,7 +166,7 @@ export class Decisions {
     // First of all, because it locks the repository's row: from here decisions on one repository go one by one.
     const moved = await statements.run(
       `UPDATE repositories SET generation = ?, refs_digest = ?, default_branch = ?
-       WHERE id = ? AND generation = ? AND refs_digest = ? AND ${inTime}`,
+       WHERE id = ? AND generation = ? AND refs_digest = ? AND state <> 'trashed' AND ${inTime}`,
       [after.generation, after.digest, after.head, repository, before.generation, before.digest, latest],
     );
     if (moved === 0 || after.generation <= before.generation) throw new Refused();

@@ -2,6 +2,7 @@ import { RepairJobs } from './jobs.ts';
 import { Replicas } from './replicas.ts';
 import { Repositories } from './repositories.ts';
 import { seed, storeTest } from './stores-under-test.ts';
+import { Trash } from './trash.ts';
 
 const LONG_MS = 500_000;
 const NODES = ['n1', 'n2', 'n3'];
@@ -218,7 +219,8 @@ storeTest('a removed repository takes its jobs along', async (t, store) => {
   const db = await store.open();
   const repository = await seed(db);
   await new RepairJobs(db).ensure(repository.id, 'n1', 'outdated', 'a test');
-  await new Repositories(db).remove(repository.name);
+  await new Trash(db).put(repository);
+  await new Trash(db).purge(repository.id);
   t.deepEqual(await new RepairJobs(db).page(OPEN), []);
 });
 

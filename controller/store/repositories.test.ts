@@ -1,3 +1,4 @@
+import type { TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
 import { Decisions } from './decisions.ts';
 import { RepairJobs } from './jobs.ts';
@@ -24,15 +25,27 @@ storeTest('a new repository is routed to all its replicas, which are current', a
   t.is(await repositories.route('team/other'), undefined);
 });
 
-storeTest('names that differ in case only are two names', async (t, store) => {
+storeTest('a name is found as it was given and not otherwise, and keeps out those that differ in case only', async (t, store) => {
   const db = await store.open();
-  const lower = await seed(db, 'team/project');
-  const upper = await seed(db, 'team/Project');
+  const { id } = await seed(db, 'team/Project');
   const repositories = new Repositories(db);
-  t.is((await repositories.route('team/project'))!.repository.id, lower.id);
-  t.is((await repositories.route('team/Project'))!.repository.id, upper.id);
-  t.is(await repositories.route('TEAM/project'), undefined);
-  t.is(await repositories.route('team/project '), undefined, 'nor is a space at the end passed over');
+  t.is((await repositories.route('team/Project'))!.repository.id, id);
+  t.is(await repositories.route('team/project'), undefined);
+  t.is(await repositories.route('team/Project '), undefined, 'nor is a space at the end passed over');
+  const refused = await t.throwsAsync<TrivetError>(seed(db, 'TEAM/project'), { code: 'repository_exists' });
+  t.deepEqual(refused!.fields, { name: 'TEAM/project', existing: 'team/Project' });
+});
+
+storeTest('names from before the rule that differ in case only go on, and the oldest alone keeps others out', async (t, store) => {
+  const db = await store.open();
+  const older = await seed(db, 'old');
+  const younger = await seed(db, 'young');
+  await db.sql.run('UPDATE repositories SET name = ?, name_key = NULL WHERE id = ?', ['OLD', younger.id]);
+  const repositories = new Repositories(db);
+  t.is((await repositories.route('old'))!.repository.id, older.id);
+  t.is((await repositories.route('OLD'))!.repository.id, younger.id);
+  await t.throwsAsync(seed(db, 'Old'), { code: 'repository_exists' });
+  await t.throwsAsync(seed(db, 'OLD'), { code: 'repository_exists' });
 });
 
 storeTest('a name is given once', async (t, store) => {
@@ -74,18 +87,6 @@ storeTest('repositories are listed by name, page by page', async (t, store) => {
   t.true(first.every((route) => route.replicas.length === 3));
   const rest = await repositories.list({ after: 'b', limit: 3 });
   t.deepEqual(rest.map((route) => route.repository.name), ['d']);
-});
-
-storeTest('removing a repository gives what was there and keeps its decisions', async (t, store) => {
-  const db = await store.open();
-  const repository = await seed(db);
-  const decision = step(repository, 0);
-  await new Decisions(db, 'c1').commit(decision);
-  const removed = await new Repositories(db).remove(repository.name);
-  t.is(removed!.repository.generation, 1);
-  t.is(removed!.replicas.length, 3);
-  t.is(await new Repositories(db).remove(repository.name), undefined);
-  t.is(await new Decisions(db, 'c1').outcome(decision.transactions), 'commit');
 });
 
 storeTest('a node keeps its state when it registers again', async (t, store) => {

@@ -3,8 +3,10 @@ import type { Policy } from '@trivet/proto/messages.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import type { Database } from './database.ts';
 import { attempt, classify } from './failure.ts';
+import { insertImport, type NewImport } from './imports.ts';
+import { nameKey, nameTaken, trashName } from './names.ts';
 import { openJobs } from './open-jobs.ts';
-import type { NodeState, Replica, ReplicaState, Route } from './rows.ts';
+import type { NodeState, Replica, ReplicaState, RepositoryState, Route } from './rows.ts';
 import { placeholders, READ_ONLY, type Row, serverRow, toDate } from './sql.ts';
 
 export interface NewRepository {
@@ -17,6 +19,8 @@ export interface NewRepository {
   digest: string;
   /** Everything is allowed where it isn't given. */
   policy?: Policy;
+  /** What shall fill it: until that is over it is `importing`. */
+  import?: NewImport;
   /** Ids of the nodes that hold its replicas; each must be registered. */
   nodes: string[];
   missing?: readonly string[];
@@ -33,8 +37,8 @@ export class Repositories {
   /**
    * Records a repository that exists on its nodes already: generation 0, every replica current.
    * @param input.missing those of the nodes on which it could not be made
-   * Throws `repository_exists`, `not_enough_nodes` when a node isn't registered, and `outcome_unknown` when it may have
-   * been recorded.
+   * Throws `repository_exists` when the name is taken, also by one that differs in case only; `not_enough_nodes` when a
+   * node isn't registered; `outcome_unknown` when it may have been recorded.
    */
   async create(input: NewRepository): Promise<void> {
     const { id, name, nodes, missing = [], digest, policy } = input;
@@ -43,11 +47,12 @@ export class Repositories {
       try {
         await this.#db.sql.transaction(async (statements) => {
           await statements.run(
-            `INSERT INTO repositories (id, name, object_format, default_branch, replication_factor, generation, refs_digest,
-               deny_non_fast_forwards, deny_deletes, created_at) VALUES (${placeholders(10)})`,
-            [id, name, input.objectFormat, input.defaultBranch, input.replicationFactor, 0, digest,
-              policy?.denyNonFastForwards ?? false, policy?.denyDeletes ?? false, now],
+            `INSERT INTO repositories (id, name, name_key, state, object_format, default_branch, replication_factor, generation,
+               refs_digest, deny_non_fast_forwards, deny_deletes, created_at) VALUES (${placeholders(12)})`,
+            [id, name, nameKey(name), input.import === undefined ? 'ready' : 'importing', input.objectFormat, input.defaultBranch,
+              input.replicationFactor, 0, digest, policy?.denyNonFastForwards ?? false, policy?.denyDeletes ?? false, now],
           );
+          if (input.import !== undefined) await insertImport(statements, { ...input.import, repository: id, repositoryName: name });
           for (const node of nodes) {
             const [state, reason] = missing.includes(node) ? ['missing', NOT_CREATED] : ['current', null];
             await statements.run(
@@ -60,7 +65,7 @@ export class Repositories {
         });
       } catch (error) {
         const failure = classify(error);
-        if (failure === 'duplicate') throw new TrivetError('repository_exists', { name }, { cause: error });
+        if (failure === 'duplicate') throw await nameTaken(this.#db.sql, name, error);
         if (failure === 'orphan') throw new TrivetError('not_enough_nodes', { nodes }, { cause: error });
         throw error;
       }
@@ -79,28 +84,24 @@ export class Repositories {
   }
 
   /**
-   * One page of repositories in the order of their names' bytes.
+   * One page of repositories in the order of their names' bytes, without those in the trash.
    * @param page.after the last name of the page before; none for the first page
    */
   async list(page: { after?: string; limit: number }): Promise<Route[]> {
-    const rows = await attempt(() => this.#db.sql.all(
-      `SELECT ${COLUMNS} FROM repositories p ${REPLICAS} JOIN (SELECT id FROM repositories WHERE name > ? ORDER BY name LIMIT ?) AS page ON page.id = p.id
-       ORDER BY p.name`,
-      [page.after ?? '', page.limit],
-    ));
-    return toRoutes(rows);
+    return this.#between(page.after === undefined || page.after < TRASH_END ? TRASH_END : page.after, LAST_NAME, page.limit);
   }
 
-  /**
-   * Takes a repository out with its replicas and their repair jobs, and gives what was there. Decisions stay: a node
-   * may still ask for one.
-   */
-  async remove(name: string): Promise<Route | undefined> {
-    const route = await this.route(name);
-    if (route === undefined) return undefined;
-    const { id } = route.repository;
-    const { count } = await attempt(() => this.#db.prisma.repository.deleteMany({ where: { id } }));
-    return count === 1 ? route : undefined;
+  /** One page of the trash in the order of ids. @param page.after the last id of the page before */
+  async trash(page: { after?: string; limit: number }): Promise<Route[]> {
+    return this.#between(trashName(page.after ?? ''), TRASH_END, page.limit);
+  }
+
+  async #between(after: string, before: string, limit: number): Promise<Route[]> {
+    return toRoutes(await attempt(() => this.#db.sql.all(
+      `SELECT ${COLUMNS} FROM repositories p ${REPLICAS} JOIN (SELECT id FROM repositories WHERE name > ? AND name < ? ORDER BY name LIMIT ?) AS page ON page.id = p.id
+       ORDER BY p.name`,
+      [after, before, limit],
+    )));
   }
 
   /** One row at least, even of nothing: only a server that takes writes knows what isn't there. */
@@ -115,8 +116,13 @@ export class Repositories {
 
 const NOT_CREATED = 'could not be created';
 
-const COLUMNS = `p.id, p.name, p.object_format, p.default_branch, p.replication_factor, p.generation,
-    p.refs_digest, p.deny_non_fast_forwards, p.deny_deletes, p.created_at,
+/** Behind every name in the trash, and before every other: `0` comes right after `/`, and no name begins with a dot. */
+const TRASH_END = '.trash0';
+/** Behind every name: names are ASCII, and end before this. */
+const LAST_NAME = '~';
+
+const COLUMNS = `p.id, p.name, p.state AS repository_state, p.object_format, p.default_branch, p.replication_factor,
+    p.intended_factor, p.generation, p.refs_digest, p.deny_non_fast_forwards, p.deny_deletes, p.created_at, p.trashed_name, p.trashed_at,
     r.node_id, r.state, r.generation AS replica_generation, r.digest, r.reason, r.changed_at, r.verified_at, r.checked_at,
     n.url, n.state AS node_state`;
 const REPLICAS = `LEFT JOIN replicas r ON r.repository_id = p.id
@@ -140,9 +146,11 @@ function toRoute(row: Row): Route {
     repository: {
       id: String(row['id']),
       name: String(row['name']),
+      state: row['repository_state'] as RepositoryState,
       objectFormat: row['object_format'] as ObjectFormat,
       defaultBranch: String(row['default_branch']),
       replicationFactor: Number(row['replication_factor']),
+      intendedFactor: row['intended_factor'] === null ? null : Number(row['intended_factor']),
       generation: Number(row['generation']),
       digest: String(row['refs_digest']),
       policy: {
@@ -150,6 +158,7 @@ function toRoute(row: Row): Route {
         denyDeletes: Number(row['deny_deletes']) !== 0,
       },
       createdAt: toDate(row['created_at']),
+      trashed: row['trashed_at'] === null ? null : { name: String(row['trashed_name']), at: toDate(row['trashed_at']) },
     },
     replicas: [],
   };

@@ -25,19 +25,29 @@ export const NODE_STATES = ['active', 'draining', 'quiesced', 'removed'] as cons
 export type NodeState = typeof NODE_STATES[number];
 export type Outcome = 'commit' | 'abort';
 
+/** `importing`: being filled from elsewhere; `trashed`: to be restored or purged. Nobody reads or pushes meanwhile. */
+export const REPOSITORY_STATES = ['ready', 'importing', 'trashed'] as const;
+export type RepositoryState = typeof REPOSITORY_STATES[number];
+
 export interface Repository {
   id: string;
+  /** In the trash `.trash/<id>`, which nobody can give. */
   name: string;
+  state: RepositoryState;
   objectFormat: ObjectFormat;
   /** The full ref that HEAD points at. */
   defaultBranch: string;
   /** How many replicas the repository is configured to have; a quorum is a majority of it. */
   replicationFactor: number;
+  /** What that shall become; null when it is what it shall be. */
+  intendedFactor: number | null;
   generation: number;
   /** The refs digest at `generation`. */
   digest: string;
   policy: Policy;
   createdAt: Date;
+  /** The name it had and when it lost it; null when it isn't in the trash. */
+  trashed: { name: string; at: Date } | null;
 }
 
 export interface Replica {
@@ -154,4 +164,33 @@ export interface OutboxEvent {
   kind: string;
   payload: object;
   createdAt: Date;
+}
+
+export const IMPORT_STATES = ['waiting', 'running', 'done', 'failed', 'cancelled'] as const;
+export type ImportState = typeof IMPORT_STATES[number];
+/** `fetching`: a node takes it in from outside; `pushing`: it goes to the replicas. */
+export type ImportPhase = 'fetching' | 'pushing';
+
+/** A repository that is filled from elsewhere. */
+export interface Import {
+  id: string;
+  repository: string;
+  /** Its name when it began. */
+  repositoryName: string;
+  /** A URL, or `node:/directory`. */
+  source: string;
+  state: ImportState;
+  phase: ImportPhase | null;
+  /** The node that fetches. */
+  node: string | null;
+  objects: number;
+  totalObjects: number | null;
+  bytes: number;
+  attempt: number;
+  fence: number;
+  holder: string | null;
+  /** The code of what went wrong last, and what it said of itself. */
+  lastError: string | null;
+  createdAt: Date;
+  finishedAt: Date | null;
 }

@@ -70,7 +70,7 @@ export class BatchRun {
   /** @returns the outcome of each entry, in their order */
   async run(repository: string, batch: string, entries: readonly VotedTransaction[]): Promise<BatchOutcome[]> {
     const route = await this.#ports.route(repository);
-    if (route === undefined) return failed(entries, 'repository_not_found', {});
+    if (route === undefined || route.repository.state === 'trashed') return failed(entries, 'repository_not_found', {});
     const current = new Set(route.replicas.filter((replica) => replica.state === 'current').map((replica) => replica.node));
     const participants = entries[0]!.winners.filter((node) => current.has(node));
     const configured = route.repository.replicationFactor;
@@ -247,5 +247,7 @@ function failed(entries: readonly VotedTransaction[], code: ErrorCode, fields: R
 
 function pushEvent(entry: VotedTransaction, verdicts: readonly Verdict[]): { kind: string; payload: object } {
   const refs = entry.head.commands.filter((_, i) => verdicts[i] === OK);
-  return { kind: 'push', payload: { transaction: entry.transaction, refs: refs.length, first: refs.slice(0, 10) } };
+  const { commands, defaultBranch } = entry.head;
+  const moved = defaultBranch !== undefined && verdicts[commands.length] === OK ? { defaultBranch } : {};
+  return { kind: 'push', payload: { transaction: entry.transaction, refs: refs.length, first: refs.slice(0, 10), ...moved } };
 }

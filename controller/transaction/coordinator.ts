@@ -15,9 +15,16 @@ import { runVotes, type VoteRound } from './vote-round.ts';
 /** A batch whose nodes were busy or behind is tried again so often, with these pauses. */
 const RETRY_MS = [5, 20, 50, 100, 200, 400, 800, 1_600, 3_000];
 
+/** What a transaction shall do. What no git client can ask for, other parts of the controller do. */
+export interface Change extends PushHead {
+  /** The branch that HEAD shall point at afterwards. */
+  defaultBranch?: string;
+}
+
 /** What became of a push, for the report to the client. */
 export interface PushResult {
   unpack: string;
+  /** In the order of the commands; behind them, the one on the default branch. */
   verdicts: Verdict[];
   /** Nodes on whose disks the push is; 0 when nothing was committed. */
   copies: number;
@@ -26,7 +33,7 @@ export interface PushResult {
 /** A push whose vote was won and that waits for its turn. */
 export interface VotedTransaction {
   transaction: string;
-  head: PushHead;
+  head: Change;
   winners: readonly string[];
   /** Whether the client is still there; a push without a client isn't prepared. */
   signal: AbortSignal;
@@ -97,25 +104,25 @@ export class Coordinator {
    * @param signal the client left: heeded until the turn comes, after which the push is finished as if it were there
    * @throws TrivetError no_quorum, too_busy, outcome_unknown, aborted, and what reading the pack threw
    */
-  async push(route: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
+  async push(route: Route, head: Change, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
     if (this.#pushes.size >= this.#limits.maxConcurrentPushes) throw new TrivetError('too_busy', { waiting: this.#pushes.size });
     return await this.#pushes.add(() => this.#enter(route, head, pack, signal)) as PushResult;
   }
 
   /** Through the repository's gate, so that a replica that is being admitted takes part in this push's vote. */
-  async #enter(known: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
+  async #enter(known: Route, head: Change, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
     const { id, name } = known.repository;
     const inside = await this.#turns.enter(id);
     try {
       const route = inside.stale ? await this.#ports.route(id) : known;
-      if (route === undefined) throw new TrivetError('repository_not_found', { repository: name });
+      if (route === undefined || route.repository.state === 'trashed') throw new TrivetError('repository_not_found', { repository: name });
       return await this.#push(route, head, pack, signal);
     } finally {
       inside.leave();
     }
   }
 
-  async #push(route: Route, head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
+  async #push(route: Route, head: Change, pack: AsyncIterable<Buffer>, signal: AbortSignal): Promise<PushResult> {
     const transaction = this.#ports.newId();
     const participants = this.participants(route);
     const round = await this.#vote(route, transaction, participants, head, pack, signal);
@@ -141,7 +148,7 @@ export class Coordinator {
   }
 
   async #vote(
-    route: Route, transaction: string, participants: readonly KnownNode[], head: PushHead, pack: AsyncIterable<Buffer>, signal: AbortSignal,
+    route: Route, transaction: string, participants: readonly KnownNode[], head: Change, pack: AsyncIterable<Buffer>, signal: AbortSignal,
   ): Promise<VoteRound> {
     const { repository } = route;
     const hasPack = expectsPack(head.commands);
@@ -152,7 +159,8 @@ export class Coordinator {
         configured: repository.replicationFactor,
         participants,
         header: {
-          transaction, commands: head.commands, atomic: head.capabilities.has('atomic'), policy: repository.policy,
+          transaction, commands: head.commands, ...(head.defaultBranch === undefined ? {} : { head: head.defaultBranch }),
+          atomic: head.capabilities.has('atomic'), policy: repository.policy,
           generation: repository.generation, pack: hasPack,
         },
         pack: hasPack ? pack : undefined,

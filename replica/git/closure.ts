@@ -2,10 +2,7 @@ import { TrivetError } from '@trivet/proto/errors.ts';
 import type { Oid } from '@trivet/proto/object-format.ts';
 import { runGit, startGit } from './process.ts';
 
-/**
- * A commit graph or an index over several packs would be believed instead of the packs; Trivet makes neither, so one that
- * lies there was made by hand.
- */
+/** A commit graph or an index over several packs would be believed instead of the packs, which are what is asked about. */
 const PACKS_ONLY = ['-c', 'core.commitGraph=false', '-c', 'core.multiPackIndex=false'];
 /** A client may push refs/replace/…: what is asked here is what is in the store. */
 const AS_STORED = { GIT_NO_REPLACE_OBJECTS: '1' };

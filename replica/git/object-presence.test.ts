@@ -160,3 +160,20 @@ test('a set of prefixes never denies one that was added', (t) => {
   t.false(prefixes.has(429_495));
   t.true(prefixes.bytes <= 16 * 10_000 * 2);
 });
+
+test('packs that others have taken the place of are missed no more, and all others are, whatever is read meanwhile', async (t) => {
+  const { directory, store, presence } = await setUp(t);
+  const [first, second, third] = [await store('a'), await store('b'), await store('c')];
+  t.is(await all(presence, first.oids), true);
+  t.deepEqual([...presence.indexes].sort(), [first.index, second.index, third.index].sort());
+  const reading = (presence.refresh(), presence.mayHave(second.oids));
+  for (const file of [first.index, first.index.replace('.idx', '.pack')]) await rm(join(directory, file), { force: true });
+  presence.replaced([first.index], [third.index]);
+  await reading;
+  await presence.mayHave(second.oids);
+  t.deepEqual([...presence.indexes].sort(), [second.index, third.index].sort());
+  for (const file of [second.index, second.index.replace('.idx', '.pack')]) await rm(join(directory, file), { force: true });
+  presence.refresh();
+  t.is(await all(presence, third.oids), true);
+  t.true(presence.indexes.has(second.index), 'gone by hand: still missed');
+});

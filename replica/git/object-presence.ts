@@ -33,6 +33,10 @@ export class ObjectPresence {
   #table: Table | undefined;
   /** Packs that have come since, by the file name of their index. */
   readonly #unread = new Set<string>();
+  /** File names of indexes that were in the store, and have not gone as far as this process knows. */
+  #seen = new Set<string>();
+  /** Those that have gone since the reading that runs has begun: it may still find them. */
+  readonly #goneMeanwhile = new Set<string>();
   /** Rises with every `refresh`; a reading is complete as of the count at its start. */
   #changes = 0;
   #readAsOf = 0;
@@ -50,9 +54,9 @@ export class ObjectPresence {
     return this.#table === undefined ? 0 : bytesOf(this.#table);
   }
 
-  /** File names of the indexes that were in the store when they were last looked at; empty while nothing is in memory. */
+  /** File names of indexes that were in the store, without those that `replaced` named; empty while nothing is in memory. */
   get indexes(): ReadonlySet<string> {
-    return this.#table?.indexes ?? new Set();
+    return this.#seen;
   }
 
   /**
@@ -69,7 +73,10 @@ export class ObjectPresence {
           return table.unsure || table.recent.has(prefix) || table.large.some((ids) => ids.has(prefix));
         });
       }
-      this.#reading ??= this.#read().finally(() => { this.#reading = undefined; });
+      this.#reading ??= this.#read().finally(() => {
+        this.#reading = undefined;
+        this.#goneMeanwhile.clear();
+      });
       await this.#reading;
     }
   }
@@ -88,6 +95,7 @@ export class ObjectPresence {
     const table = this.#table;
     if (table === undefined) return;
     table.indexes.add(index);
+    this.#seen.add(index);
     for (const oid of oids) table.recent.add(prefixOf(oid));
     if (bytesOf(table) > this.#maxBytes) table.unsure = true;
   }
@@ -97,9 +105,21 @@ export class ObjectPresence {
     this.#changes += 1;
   }
 
+  /** Other packs have taken the place of some, objects and all: those may be gone, these must be there. File names of indexes. */
+  replaced(gone: readonly string[], come: readonly string[]): void {
+    for (const index of gone) {
+      this.#seen.delete(index);
+      this.#unread.delete(index);
+      if (this.#reading !== undefined) this.#goneMeanwhile.add(index);
+    }
+    if (this.#table !== undefined) for (const index of come) this.#seen.add(index);
+    this.refresh();
+  }
+
   /** Gives the memory back; the next question reads the indexes again. */
   unload(): void {
     this.#table = undefined;
+    this.#seen = new Set();
   }
 
   async #read(): Promise<void> {
@@ -132,6 +152,7 @@ export class ObjectPresence {
         try {
           await readIndex(join(this.#gitDir, 'objects', 'pack', index), this.#oidBytes, table, this.#maxBytes);
           table.indexes.add(index);
+          if (!this.#goneMeanwhile.has(index)) this.#seen.add(index);
         } catch {
           table.unsure = true;
         }

@@ -254,6 +254,16 @@ export class ObjectReaders {
     this.#stores.get(gitDir)?.store.presence.refresh();
   }
 
+  /**
+   * Maintenance has put other packs in the place of some, objects and all. The process lets go of the old ones, so that
+   * their room on the disk comes free.
+   * @param gone file names of the indexes that may go now; `come`: of those that have come
+   */
+  replaced(gitDir: string, gone: readonly string[], come: readonly string[]): void {
+    this.#stores.get(gitDir)?.store.presence.replaced(gone, come);
+    this.#readers.get(gitDir)?.close();
+  }
+
   /** The indexes that this process has seen in a repository's store, by file name; none when it has seen none yet. */
   seenIndexes(gitDir: string): ReadonlySet<string> {
     return new Set(this.#stores.get(gitDir)?.store.presence.indexes);

@@ -5,6 +5,8 @@ import { TrivetError } from '@trivet/proto/errors.ts';
 
 /** Git processes this node has running, for the heartbeat and the metrics. */
 export const running = new Set<ChildProcessWithoutNullStreams>();
+/** The end of each of them, with the repository it works in. */
+const ends = new Map<Promise<unknown>, string>();
 
 const STDERR_LIMIT_BYTES = 16 * 1024;
 const OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024;
@@ -55,7 +57,14 @@ export function startGit(args: readonly string[], options: GitOptions): GitProce
     child.once('close', finish);
     child.once('error', (error) => { stderr += error.message; finish(null, null); });
   });
+  ends.set(done, options.gitDir);
+  void done.then(() => ends.delete(done));
   return { child, done, kill };
+}
+
+/** Resolves when every git has ended that works in a repository now; those that start meanwhile don't matter. */
+export async function gitsEnded(gitDir: string): Promise<void> {
+  await Promise.all([...ends].filter(([, place]) => place === gitDir).map(([done]) => done));
 }
 
 /**

@@ -31,6 +31,7 @@ export function registerHealth(app: FastifyInstance, context: ReplicaContext): v
       diskTotalBytes: disk.blocks * disk.bsize,
       gitProcesses: running.size,
       replicas: opened.length,
+      maintaining: context.maintenance.current === undefined ? [] : [context.maintenance.current],
       promises: opened.filter((replica) => replica.promise !== undefined).length,
     };
   });

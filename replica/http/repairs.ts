@@ -10,10 +10,10 @@ import { requestSignal } from './request-signal.ts';
 
 const DiscardQuery = Type.Object({ job: Type.Optional(Id) }, { additionalProperties: false });
 
-/** A round of repair, how far it is, its end; and verification. */
+/** A round of repair, how far it is, its end; verification; and the wish that a replica be maintained now. */
 export function registerRepairs(plain: FastifyInstance, context: ReplicaContext): void {
   const app = plain.withTypeProvider<TypeBoxTypeProvider>();
-  const { repair, verify, metrics } = context;
+  const { maintenance, repair, verify, metrics } = context;
 
   app.post('/repositories/:repository/repair', { config: { during: 'life' }, schema: { params: RepositoryParams, body: RepairRequest } },
     async (request, reply): Promise<RepairAnswer> => {
@@ -38,6 +38,11 @@ export function registerRepairs(plain: FastifyInstance, context: ReplicaContext)
 
   app.delete('/repositories/:repository/repair', { schema: { params: RepositoryParams, querystring: DiscardQuery } }, async (request) => {
     await repair.discard(request.params.repository, request.query.job);
+    return {};
+  });
+
+  app.post('/repositories/:repository/maintenance', { config: { during: 'life' }, schema: { params: RepositoryParams } }, async (request) => {
+    await maintenance.ask(request.params.repository);
     return {};
   });
 

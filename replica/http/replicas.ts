@@ -1,11 +1,15 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
 import {
-  AdoptRequest, CreateReplicaRequest, RepositoryParams, type ReplicaListing, type ReplicaPosition, type RefsSnapshot,
+  AdoptRequest, CreateReplicaRequest, RepositoryParams, type ReplicaListing, type ReplicaPosition, type ReplicaRemoval, type RefsSnapshot,
 } from '@trivet/proto/messages.ts';
 import type { ReplicaContext } from '../context.ts';
 import { adopt } from '../repair/adopt.ts';
 import { generationAsked } from './reads.ts';
+
+/** Only a replica that holds nothing. */
+const RemoveQuery = Type.Object({ ifEmpty: Type.Optional(Type.Literal('true')) }, { additionalProperties: false });
 
 /** The life of a replica: created, listed, removed, its refs as data, and the word that what it has is what counts. */
 export function registerReplicas(plain: FastifyInstance, context: ReplicaContext): void {
@@ -19,10 +23,12 @@ export function registerReplicas(plain: FastifyInstance, context: ReplicaContext
       return replicas.use(repository, (replica) => replica.settledPosition());
     });
 
-  app.delete('/repositories/:repository', { schema: { params: RepositoryParams } }, async (request) => {
-    await context.repair.stop(request.params.repository);
-    await replicas.remove(request.params.repository);
-    return {};
+  app.delete('/repositories/:repository', { schema: { params: RepositoryParams, querystring: RemoveQuery } }, async (request): Promise<ReplicaRemoval> => {
+    const { repository } = request.params;
+    const ifEmpty = request.query.ifEmpty === 'true';
+    if (!ifEmpty) await context.repair.stop(repository);
+    await context.maintenance.stop(repository);
+    return { removed: await replicas.remove(repository, { ifEmpty }) };
   });
 
   app.get('/repositories/:repository/refs', { schema: { params: RepositoryParams } }, async (request): Promise<RefsSnapshot> => {

@@ -6,6 +6,7 @@ import { REQUEST_ID_HEADER } from '@trivet/proto/messages.ts';
 import { expectProtocol, PROTOCOL_HEADER } from '@trivet/proto/protocol-version.ts';
 import type { ReplicaContext } from '../context.ts';
 import { registerHealth } from './health.ts';
+import { registerImports } from './imports.ts';
 import { registerPacks } from './packs.ts';
 import { registerLifeline } from './lifeline.ts';
 import { registerReads } from './reads.ts';
@@ -56,6 +57,7 @@ export function makeServer(context: ReplicaContext): App {
   registerReplicas(app, context);
   registerPacks(app, context);
   registerRepairs(app, context);
+  registerImports(app, context);
   registerVote(app, context);
   registerTransactions(app, context);
   registerLifeline(app, context);

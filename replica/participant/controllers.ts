@@ -2,7 +2,9 @@ import { Agent, request } from 'undici';
 import Type, { type TSchema, type Static } from 'typebox';
 import { Check } from 'typebox/value';
 import { TrivetError } from '@trivet/proto/errors.ts';
-import { SettleAnswer, type HandshakeRequest, type ReportRequest, type SettleRequest } from '@trivet/proto/messages.ts';
+import {
+  MaintenanceAnswer, SettleAnswer, type HandshakeRequest, type MaintenanceRequest, type ReportRequest, type SettleRequest,
+} from '@trivet/proto/messages.ts';
 import { PROTOCOL_HEADERS } from '@trivet/proto/protocol-version.ts';
 
 const DEADLINE_MS = 30_000;
@@ -46,6 +48,11 @@ export class Controllers {
   /** Learns a batch's outcome. A batch that nobody has decided is aborted by asking. */
   async settle(message: SettleRequest): Promise<SettleAnswer> {
     return this.#post('/internal/settle', message, SettleAnswer);
+  }
+
+  /** Asks for permission to work on the files of a replica, or says that this is over. Throws TrivetError store_unavailable. */
+  async maintenance(message: MaintenanceRequest): Promise<MaintenanceAnswer> {
+    return this.#post('/internal/maintenance', message, MaintenanceAnswer);
   }
 
   async close(): Promise<void> {

@@ -11,7 +11,7 @@ test('a question that gets no answer holds up neither the next question, nor the
     inDoubt: { settleOlderThan: () => { asked.count(); return never; } },
     participant: { expireVotes: async () => expired.count() },
     hasRoom: () => true, journal: { bytes: 2, rotate: async () => rotated.count() },
-    replicas: { opened: [{}] },
+    replicas: { opened: [{}] }, maintenance: { tick: async () => {} },
   } as unknown as ReplicaContext);
   await Promise.all([asked.reached, expired.reached, rotated.reached]);
   loops.stop();

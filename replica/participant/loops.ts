@@ -4,7 +4,7 @@ const TICK_MS = 500;
 /** Each question is asked once at a time, so passes may overlap; one that gets no answer must not hold up the others. */
 const MAX_PASSES = 100;
 
-/** The node's background work: settles old promises, forgets old votes, rotates a long journal. None waits for another. */
+/** The node's background work: settles old promises, forgets old votes, rotates a long journal, maintains stores. None waits for another. */
 export function startLoops(context: ReplicaContext): { stop(): void } {
   const timers = Object.entries(WORK).map(([name, { run, atOnce }]) => {
     let running = 0;
@@ -34,6 +34,7 @@ const WORK: Readonly<Record<string, Work>> = {
   settling: { run: settle, atOnce: MAX_PASSES },
   expiry: { run: expire, atOnce: 1 },
   rotation: { run: rotate, atOnce: 1 },
+  maintenance: { run: ({ maintenance }) => maintenance.tick(), atOnce: 1 },
 };
 
 async function settle({ clock, config, inDoubt }: ReplicaContext): Promise<void> {

@@ -83,3 +83,12 @@ test('a vote that nobody prepared in time is forgotten, however the wall clock w
   t.is(replica.votes.size, 0);
   t.is(quarantine.discarded, 1);
 });
+
+for (const [head, verdict] of [['refs/heads/other', 'ok'], ['refs/tags/t', 'HEAD can only point at a branch'], ['refs/heads/..', 'HEAD can only point at a branch']] as const) {
+  test(`a change of HEAD to ${head} is voted on behind the commands: ${verdict}`, async (t) => {
+    const { participant, replica } = participantWith();
+    const { verdicts } = await participant.vote(replica, { ...HEADER, commands: [], head, pack: false }, undefined, new AbortController().signal);
+    t.deepEqual(verdicts, [verdict]);
+    t.is(replica.votes.get(HEADER.transaction)!.head, head);
+  });
+}

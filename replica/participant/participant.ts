@@ -15,7 +15,7 @@ import type { Replica, Vote } from '../repository/replica.ts';
 import type { Journal, PromiseRecord } from './journal.ts';
 import { promises } from './promises.ts';
 import { lookingWhile } from './room.ts';
-import { judgeCommands } from './verdicts.ts';
+import { judgeCommands, judgeHead } from './verdicts.ts';
 
 export interface ParticipantOptions {
   catchUpMs: number;
@@ -78,8 +78,8 @@ export class Participant {
       signal,
     });
     if (!result.ok) {
-      const verdicts = header.commands.map(() => 'unpacker error');
-      return { vote: voteDigest(header.transaction, header.commands, verdicts), verdicts, unpack: result.reason };
+      const verdicts = [...header.commands, ...(header.head === undefined ? [] : [header.head])].map(() => 'unpacker error');
+      return { vote: voteDigest(header.transaction, header.commands, verdicts, header.head), verdicts, unpack: result.reason };
     }
     const { quarantine } = result;
     try {
@@ -88,6 +88,7 @@ export class Participant {
         typeOf: (oid) => quarantine.typeOf(oid),
         isAncestor: async (ancestor, descendant) => isAncestor(replica.gitDir, await quarantine.objectDirectory(), ancestor, descendant, signal),
       });
+      if (header.head !== undefined) verdicts.push(judgeHead(header.head));
       signal.throwIfAborted();
       // A vote that came twice: the first one's objects must not be forgotten in their quarantine.
       if (replica.votes.has(header.transaction)) throw new TrivetError('unknown_transaction', { transaction: header.transaction, problem: 'it has voted already' });
@@ -96,6 +97,7 @@ export class Participant {
       replica.votes.set(header.transaction, {
         transaction: header.transaction,
         commands: header.commands,
+        ...(header.head === undefined ? {} : { head: header.head }),
         atomic: header.atomic,
         verdicts,
         quarantine,
@@ -104,7 +106,7 @@ export class Participant {
       // Whoever asked is gone without the answer, so nobody will come back for this vote.
       signal.addEventListener('abort', () => { void this.#forgetUnlessPromised(replica, header.transaction); }, { once: true });
       await this.#failpoint('vote-answer');
-      return { vote: voteDigest(header.transaction, header.commands, verdicts), verdicts, unpack: 'ok' };
+      return { vote: voteDigest(header.transaction, header.commands, verdicts, header.head), verdicts, unpack: 'ok' };
     } catch (error) {
       if (replica.votes.get(header.transaction)?.quarantine === quarantine) replica.votes.delete(header.transaction);
       await quarantine.discard();

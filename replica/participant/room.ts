@@ -10,12 +10,17 @@ const BYTES_BETWEEN_LOOKS = 8 * 1024 * 1024;
 export function roomIn(directory: string, reserveBytes: number): () => boolean {
   return () => {
     try {
-      const { bavail, bsize } = statfsSync(directory);
-      return bavail * bsize >= reserveBytes;
+      return roomBytes(directory) >= reserveBytes;
     } catch {
       return false;
     }
   };
+}
+
+/** Bytes that are free on the file system of a directory. Throws what the file system throws. */
+export function roomBytes(directory: string): number {
+  const { bavail, bsize } = statfsSync(directory);
+  return bavail * bsize;
 }
 
 /** A pack, for as long as `look` doesn't throw. */

@@ -25,6 +25,11 @@ export async function judgeCommands(
   return verdicts;
 }
 
+/** The verdict on a change of HEAD, as far as the refs don't matter. */
+export function judgeHead(head: string): Verdict {
+  return isRefName(head) && isBranch(head) ? OK : 'HEAD can only point at a branch';
+}
+
 async function judge(command: Command, policy: Policy, facts: ObjectFacts): Promise<Verdict> {
   if (isHiddenRef(command.ref)) return 'deny updating a hidden ref';
   // git-receive-pack refuses refs/x as well; refs/heads as a ref would keep every branch from coming into being.

@@ -14,7 +14,7 @@ interface Row {
   name: string;
   refs?: Record<string, string>;
   head?: string;
-  pushes: { commands: [ref: string, old: string, next: string][]; atomic?: boolean; verdicts?: string[] }[];
+  pushes: { commands: [ref: string, old: string, next: string][]; head?: string; atomic?: boolean; verdicts?: string[] }[];
   verdicts: string[][];
   /** Without old values: those are the refs'. */
   change: Record<string, string | undefined>;
@@ -52,6 +52,25 @@ const rows: Row[] = [
   { name: 'the branch HEAD points at is not deleted by a later push than the one that created it',
     pushes: [{ commands: [['refs/heads/main', ZERO, A]] }, { commands: [['refs/heads/main', A, ZERO]] }],
     verdicts: [['ok'], ['deletion of the current branch prohibited']], change: { 'refs/heads/main': A }, generations: 1 },
+  { name: 'HEAD moves to a branch that is there, and counts as a generation', refs: { 'refs/heads/main': A, 'refs/heads/b': A },
+    pushes: [{ commands: [], head: 'refs/heads/b' }], verdicts: [['ok']], change: {}, movesHeadTo: 'refs/heads/b', generations: 1 },
+  { name: 'HEAD stays where it points at already, and that moves nothing', refs: { 'refs/heads/main': A },
+    pushes: [{ commands: [], head: 'refs/heads/main' }], verdicts: [['ok']], change: {}, generations: 0 },
+  { name: 'HEAD does not move to a branch that is not there', refs: { 'refs/heads/main': A },
+    pushes: [{ commands: [], head: 'refs/heads/b' }], verdicts: [['no such branch']], change: {}, generations: 0 },
+  { name: 'where there are no branches HEAD may point at any', refs: { 'refs/tags/t': A },
+    pushes: [{ commands: [], head: 'refs/heads/b' }], verdicts: [['ok']], change: {}, movesHeadTo: 'refs/heads/b', generations: 1 },
+  { name: 'HEAD moves to a branch that the same transaction creates, whichever would have been taken otherwise',
+    pushes: [{ commands: [['refs/heads/main', ZERO, A], ['refs/heads/b', ZERO, A]], head: 'refs/heads/b', atomic: true }],
+    verdicts: [['ok', 'ok', 'ok']], change: { 'refs/heads/main': A, 'refs/heads/b': A }, movesHeadTo: 'refs/heads/b', generations: 1 },
+  { name: 'an atomic transaction that can not move HEAD moves nothing', refs: { 'refs/heads/main': A },
+    pushes: [{ commands: [['refs/heads/b', ZERO, A]], head: 'refs/heads/c', atomic: true }],
+    verdicts: [[ATOMIC, 'no such branch']], change: {}, generations: 0 },
+  { name: 'a refusal of HEAD by the vote is final', refs: { 'refs/heads/main': A, 'refs/heads/b': A },
+    pushes: [{ commands: [], head: 'refs/heads/b', verdicts: ['no'] }], verdicts: [['no']], change: {}, generations: 0 },
+  { name: 'what HEAD pointed at before may be deleted by the next push', refs: { 'refs/heads/main': A, 'refs/heads/b': A },
+    pushes: [{ commands: [], head: 'refs/heads/b' }, { commands: [['refs/heads/main', A, ZERO]] }],
+    verdicts: [['ok'], ['ok']], change: { 'refs/heads/main': undefined }, movesHeadTo: 'refs/heads/b', generations: 2 },
   { name: 'a push sees the pushes before it in the batch', refs: { 'refs/tags/t': A },
     pushes: [{ commands: [['refs/tags/t', A, B]] }, { commands: [['refs/tags/t', A, B]] },
       { commands: [['refs/tags/t', B, ZERO]] }],
@@ -123,10 +142,11 @@ for (const row of rows) {
     const head = row.head ?? 'refs/heads/main';
     const table = new RefTable(head, new Map(refs));
     const before = table.digest;
-    const transactions = row.pushes.map(({ commands, atomic = false, verdicts }): PlannedTransaction => ({
+    const transactions = row.pushes.map(({ commands, head, atomic = false, verdicts }): PlannedTransaction => ({
       commands: commands.map(([ref, old, next]) => ({ ref, old, new: next })),
       atomic,
-      verdicts: verdicts ?? commands.map(() => 'ok'),
+      ...(head === undefined ? {} : { head }),
+      verdicts: verdicts ?? [...commands, ...(head === undefined ? [] : [head])].map(() => 'ok'),
     }));
     const plan = planBatch(table, transactions);
     t.deepEqual(plan.verdicts, row.verdicts);
@@ -149,7 +169,8 @@ test('a batch ends where its pushes end one by one', (t) => {
   const command = fc.record({ ref: fc.constantFrom('a', 'a/b', 'a/b/c', 'd', 'd/e').map((name) => `refs/heads/${name}`),
     old: oid, new: oid });
   const transaction = fc.record({ commands: fc.uniqueArray(command, { selector: ({ ref }) => ref, maxLength: 4 }),
-    atomic: fc.boolean() }).map((push) => ({ ...push, verdicts: push.commands.map(() => 'ok') }));
+    head: fc.option(fc.constantFrom('refs/heads/a', 'refs/heads/main', 'refs/heads/nowhere'), { nil: undefined }),
+    atomic: fc.boolean() }).map((push) => ({ ...push, verdicts: [...push.commands, ...(push.head === undefined ? [] : [0])].map(() => 'ok') }));
   const heads = fc.constantFrom('refs/heads/main', 'refs/heads/unborn');
   fc.assert(fc.property(heads, fc.array(transaction, { maxLength: 8 }), (head, pushes) => {
     const refs = () => new RefTable(head, new Map([['refs/heads/main', A], ['refs/heads/a', A]]));

@@ -7,23 +7,26 @@ import type { RefView } from './ref-view.ts';
 
 export const INCORRECT_OLD_VALUE: Verdict = 'incorrect old value provided';
 export const CURRENT_BRANCH: Verdict = 'deletion of the current branch prohibited';
+export const NO_SUCH_BRANCH: Verdict = 'no such branch';
 export const ATOMIC_FAILED: Verdict = 'atomic transaction failed';
 
 /** A push that won its vote and now takes its turn. */
 export interface PlannedTransaction {
   commands: readonly Command[];
+  /** The branch that HEAD shall point at after them: one that is there, unless there are no branches at all. */
+  head?: string;
   /** Either all commands take effect or none. */
   atomic: boolean;
-  /** From the vote, in the order of the commands; anything but `ok` is final. */
+  /** From the vote, in the order of the commands, then that on `head`; anything but `ok` is final. */
   verdicts: readonly Verdict[];
 }
 
 export interface Plan {
-  /** For each transaction of the batch, the verdict for each of its commands. */
+  /** For each transaction of the batch, the verdict for each of its commands, then that on its `head`. */
   verdicts: Verdict[][];
   /** What the whole batch does, one update for each ref that ends up different. */
   change: RefChange;
-  /** How many transactions move at least one ref, even when a later one moves it back. */
+  /** How many transactions move at least one ref or HEAD, even when a later one moves it back. */
   generations: number;
 }
 
@@ -46,8 +49,9 @@ export function planBatch(refs: RefView, transactions: readonly PlannedTransacti
   for (const transaction of transactions) {
     const outcome = planTransaction(overlay, head, transaction);
     verdicts.push(outcome.verdicts);
-    if (outcome.moved.length > 0) generations++;
-    head = headAfter(head, overlay, outcome.moved);
+    const next = outcome.head ?? headAfter(head, overlay, outcome.moved);
+    if (outcome.moved.length > 0 || next !== head) generations++;
+    head = next;
   }
   const updates = overlay.changes();
   const change = head === refs.head ? { updates } : { updates, head: { old: refs.head, new: head } };
@@ -61,9 +65,9 @@ interface Moved {
 }
 
 function planTransaction(
-  overlay: RefOverlay, head: string, { commands, atomic, verdicts: voted }: PlannedTransaction,
-): { verdicts: Verdict[]; moved: readonly Moved[] } {
-  if (commands.length !== voted.length) {
+  overlay: RefOverlay, head: string, { commands, head: wanted, atomic, verdicts: voted }: PlannedTransaction,
+): { verdicts: Verdict[]; moved: readonly Moved[]; head?: string } {
+  if (commands.length + Number(wanted !== undefined) !== voted.length) {
     throw new Error(`a transaction of ${commands.length} commands has ${voted.length} verdicts`);
   }
   const verdicts = [...voted];
@@ -77,7 +81,11 @@ function planTransaction(
     moved.push({ ref: command.ref, before: present });
     overlay.set(command.ref, valueOf(command.new));
   }
-  if (!atomic || verdicts.every((verdict) => verdict === OK)) return { verdicts, moved };
+  const last = commands.length;
+  if (wanted !== undefined && verdicts[last] === OK && !mayBeHead(wanted, overlay)) verdicts[last] = NO_SUCH_BRANCH;
+  if (!atomic || verdicts.every((verdict) => verdict === OK)) {
+    return { verdicts, moved, ...(wanted !== undefined && verdicts[last] === OK ? { head: wanted } : {}) };
+  }
   for (const { ref, before } of moved.reverse()) overlay.set(ref, before);
   return { verdicts: verdicts.map((verdict) => (verdict === OK ? ATOMIC_FAILED : verdict)), moved: [] };
 }
@@ -91,8 +99,12 @@ function verdictOn(command: Command, present: Oid | undefined, overlay: RefOverl
   return conflict === undefined ? OK : `directory/file conflict with '${conflict}'`;
 }
 
+function mayBeHead(branch: string, overlay: RefOverlay): boolean {
+  return overlay.get(branch) !== undefined || !overlay.hasBelow('refs/heads');
+}
+
 /**
- * HEAD after one transaction: an unborn one follows the first branches that come into being, one whose branch exists
+ * HEAD after one transaction that doesn't name it: an unborn one follows the first branches that come into being, one whose branch exists
  * stays. Decided for each transaction, so that a batch does what its transactions would have done one by one.
  */
 function headAfter(head: string, overlay: RefOverlay, moved: readonly Moved[]): string {

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { examinePack, unsoundSideFiles, type ExaminedPack } from '../git/pack-check.ts';
 import { packDirectory, readPackDirectory } from '../git/pack-directory.ts';
 import { isClosed } from '../git/closure.ts';
+import { dropCommitGraph } from '../git/commit-graph.ts';
+import { dropMultiPackIndex } from '../git/multi-pack-index.ts';
 import { runGit } from '../git/process.ts';
 import { damagedRoot, incomingDirectory } from '../repository/layout.ts';
 import { restoreLayout } from '../serve/repository-config.ts';
@@ -29,6 +31,9 @@ export async function heal(store: Store, round: Round): Promise<Brought> {
   const { signal, job, source, memory } = round;
   const { sound } = memory;
   await restoreLayout(gitDir, objectFormat, store.head());
+  // They may be what is damaged, and tell of packs that go here; maintenance makes them anew.
+  await dropMultiPackIndex(gitDir);
+  await dropCommitGraph(gitDir);
   const before = await readPackDirectory(gitDir);
   const listing = await source.packs();
   const damaged = new Map<string, ExaminedPack>();

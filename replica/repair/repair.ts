@@ -33,6 +33,8 @@ export interface RepairParts {
   onAdded: (gitDir: string) => void;
   /** Told after objects of a store may have gone or become others. */
   onReplaced: (gitDir: string) => void;
+  /** Ends whatever else works on the files of a replica, and keeps it from beginning while a round runs. */
+  interrupt: (id: string) => Promise<void>;
 }
 
 interface Running {
@@ -73,6 +75,7 @@ export class Repair {
     this.#running.set(id, running);
     const signal = AbortSignal.any([caller, running.stop.signal]);
     try {
+      await this.#parts.interrupt(id);
       const { bytesPerSecond, job } = message;
       const source = new Source({ url: message.source, repository: id, token: this.#parts.token, bytesPerSecond, agent: this.#agent, signal });
       const pace = bytesPerSecond === undefined ? undefined : new Pace(bytesPerSecond);

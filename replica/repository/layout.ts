@@ -20,6 +20,11 @@ export function damagedRoot(gitDir: string): string {
   return join(gitDir, 'damaged');
 }
 
+/** Where maintenance makes packs before they get their place, and notes which ones may go. */
+export function maintenanceDirectory(gitDir: string): string {
+  return join(gitDir, 'maintenance');
+}
+
 /** fsync of a file or a directory. */
 export async function syncPath(path: string): Promise<void> {
   const file = await open(path, 'r');

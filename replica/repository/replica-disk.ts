@@ -1,4 +1,5 @@
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
+import { finishMaintenance } from '../maintenance/leftovers.ts';
 import { finishMigrations } from '../quarantine/finish-migrations.ts';
 import { removeOrphanLocks, removeTornRefs, RefStore } from '../refs/ref-store.ts';
 import type { Refs } from '../refs/refs.ts';
@@ -37,6 +38,8 @@ export function replicaDisk(replicas: Replicas): ReplicaDisk {
       await removeTornRefs(gitDir);
       await removeUnfinished(gitDir);
       await finishMigrations(gitDir);
+      // After them: a pack that is to go may just have come once more.
+      await finishMaintenance(gitDir);
       await removeQuarantines(gitDir);
       await removeUnfinishedRecords(gitDir);
     },

@@ -49,6 +49,8 @@ export class Replica {
   retired = false;
   /** How many rounds of repair have begun to change its files. */
   repairs = 0;
+  /** How often maintenance has changed its files; odd while it does. */
+  rearranged = 0;
   /** The generation in the record beside git's files. */
   recordedGeneration: number;
   readonly #clock: Clock;

@@ -7,6 +7,7 @@ import { asDiskFailure } from '../refs/disk-failure.ts';
 import { RefStore } from '../refs/ref-store.ts';
 import { createBareRepository } from '../serve/repository-config.ts';
 import { readReplicaRecord, writeReplicaRecord, type ReplicaRecord } from './position-file.ts';
+import { holdsNothing } from './holds-nothing.ts';
 import { Replica } from './replica.ts';
 import { quarantineRoot, syncPath } from './layout.ts';
 import { removeAbandoned, removeSetAside, undoHalfSwap } from './set-aside.ts';
@@ -132,11 +133,18 @@ export class Replicas {
     }).catch((error: unknown) => { throw asDiskFailure(error); });
   }
 
-  /** Takes a replica off the disk, and what repairs left beside it. It disappears at once; the files go afterwards. */
-  async remove(id: string): Promise<void> {
+  /**
+   * Takes a replica off the disk, and what repairs left beside it. It disappears at once; the files go afterwards.
+   * @param options.ifEmpty only when it holds nothing; see holdsNothing
+   * @returns whether it is gone
+   */
+  async remove(id: string, { ifEmpty = false } = {}): Promise<boolean> {
     const gitDir = this.gitDir(id);
+    let stays = false;
     const doomed = `${gitDir}.removed-${process.hrtime.bigint()}`;
     const moveAway = async () => {
+      stays = ifEmpty && !await holdsNothing(gitDir, this.#opened.get(id));
+      if (stays) return;
       await this.retire(id);
       try {
         await rename(gitDir, doomed);
@@ -150,12 +158,13 @@ export class Replicas {
         const replica = this.#opened.get(id);
         await (replica === undefined ? moveAway() : replica.exclusively(moveAway));
         // Not before it is gone: a removal that a crash undoes must leave a replica with all that it promised.
-        await this.#endPromises(id);
+        if (!stays) await this.#endPromises(id);
       });
     } finally {
       await rm(doomed, { recursive: true, force: true });
     }
-    await removeSetAside(gitDir);
+    if (!stays) await removeSetAside(gitDir);
+    return !stays;
   }
 
   /**

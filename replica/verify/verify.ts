@@ -34,6 +34,7 @@ export class Verify {
   readonly #parts: VerifyParts;
   readonly #full = new PQueue({ concurrency: FULL_AT_ONCE });
   readonly #light = new PQueue({ concurrency: LIGHT_AT_ONCE });
+  readonly #checking = new Set<string>();
   readonly #stop = new AbortController();
 
   constructor(parts: VerifyParts) {
@@ -43,6 +44,11 @@ export class Verify {
   /** Verifications that run now. */
   get running(): number {
     return this.#full.pending + this.#light.pending;
+  }
+
+  /** Whether every object of a replica is being checked. */
+  isChecking(id: string): boolean {
+    return this.#checking.has(id);
   }
 
   /**
@@ -58,7 +64,8 @@ export class Verify {
     const startedAt = performance.now();
     return queue.add(async () => {
       signal.throwIfAborted();
-      const { problems, ...looked } = await this.#verify(id, full, signal);
+      if (full) this.#checking.add(id);
+      const { problems, ...looked } = await this.#verify(id, full, signal).finally(() => { if (full) this.#checking.delete(id); });
       return { ...looked.position, diskDigest: looked.diskDigest, problems: [...problems.found], packs: looked.packs, bytes: looked.bytes, tookMs: performance.now() - startedAt };
     });
   }
@@ -77,12 +84,16 @@ export class Verify {
       if (isRepaired(id)) throw busy();
       const repairs = replica.repairs;
       for (let pass = 1; ; pass++) {
+        const { rearranged } = replica;
         const problems = new Problems();
         const looked = await verifyLight(replica, record, seenIndexes(replica.gitDir), problems, signal);
         if (full) await verifyFiles(replica, problems, signal);
         if (problems.found.length === 0) return { ...looked, problems };
         if (replica.retired || replica.repairs !== repairs) throw busy();
-        const moved = replica.generation !== looked.position.generation;
+        // Maintenance puts packs in the place of others: what is missed may be among those.
+        const isRearranged = rearranged !== replica.rearranged || rearranged % 2 === 1;
+        const moved = replica.generation !== looked.position.generation || isRearranged;
+        if (isRearranged && pass === MAX_PASSES) throw new TrivetError('replica_busy', { repository: id, problem: 'it is being maintained' });
         if (!moved || pass === MAX_PASSES) {
           onProblems(replica.gitDir);
           return { ...looked, problems };

@@ -173,19 +173,12 @@ class Epochs {
   }
 }
 
-/**
- * Every node serves, holds no promise, and every replica of every repository is current. Asked past all cuts.
- * @param verification whether SQL's word is not enough, because disks may have been damaged silently
- */
+/** @param verification whether SQL's word is not enough, because disks may have been damaged silently */
 async function isRepaired(deployment: Deployment, verification: boolean): Promise<boolean> {
+  if (!await deployment.isSettled()) return false;
+  if (!verification) return true;
   try {
-    const statuses = await Promise.all(deployment.nodes.map((node) => deployment.status(node)));
-    if (!statuses.every((status) => status.ready && status.promises === 0)) return false;
-    const lists = await Promise.all(deployment.controllers.map((controller) => deployment.repositories(controller)));
-    const isCurrent = lists.flat().every((view) => view.replicas.every((replica) => (
-      replica.state === 'current' && replica.generation === view.generation && replica.digest === view.digest)));
-    if (!isCurrent || !verification) return isCurrent;
-    for (const { name } of lists[0]!) if (!await deployment.verify(name)) return false;
+    for (const { name } of await deployment.repositories(deployment.controllers[0]!)) if (!await deployment.verify(name)) return false;
     return true;
   } catch {
     return false;

@@ -19,6 +19,7 @@ for (const [name, traces, outcome] of [
   ['unknown, when the report never came', { packets: sent(A, B, MAIN), stdout: `!\t${B}:${MAIN}\t[remote failure] (remote failed to report status)\n`, stderr: '' }, 'unknown'],
   ['unknown, when the server says so', { packets: sent(A, B, MAIN), stdout: '', stderr: 'remote: trivet: it is not known yet whether the push was committed; fetch before you push again\n' }, 'unknown'],
   ['unknown, when the refusal is of the request that curl sent again', { packets: sent(A, B, MAIN), stdout: '', stderr: 'error: RPC failed; HTTP 503 curl 22 The requested URL returned error: 503\n', curl: '== Info: Connection died, retrying a fresh connect (retry count: 1)\n' }, 'unknown'],
+  ['unknown, when the report is on the request that curl sent again', { packets: sent(A, B, MAIN), stdout: `!\t${B}:${MAIN}\t[remote rejected] (incorrect old value provided)\n`, stderr: '', curl: '== Info: Connection died, retrying a fresh connect (retry count: 1)\n' }, 'unknown'],
 ] as [string, { packets: string; stdout: string; stderr: string; curl?: string }, Outcome][]) {
   test(`a push is ${name}`, (t) => {
     t.is(outcomesOf(new Map([[MAIN, B]]), { curl: '', ...traces })[0]!.outcome, outcome);

@@ -17,23 +17,24 @@ const SENT_AGAIN = 'retrying a fresh connect';
 
 /**
  * What became of each ref of a push. Only what was sent can have happened; only what the server reported as done has; what
- * it refused, by report, by its own error or by an HTTP status, has not. All the rest is unknown; so is a refusal by error
- * or status when curl sent the request twice, as it says nothing of the first one.
+ * it refused, by report, by its own error or by an HTTP status, has not. All the rest is unknown; so is every refusal when
+ * curl sent the request twice, as it says nothing of the first one: that may be what has moved the ref from its old value.
  * @param wanted the refs that the client asked git to push, and to what
  */
 export function outcomesOf(wanted: ReadonlyMap<string, Value>, traces: PushTraces): Update[] {
   const sent = commandsSent(traces.packets);
   const reported = reportOf(traces.stdout);
-  const refusal = refusalOf(traces);
+  const sentAgain = traces.curl.includes(SENT_AGAIN);
+  const refusal = sentAgain ? undefined : refusalOf(traces);
   return [...wanted].map(([ref, value]) => {
     const old = sent.get(ref);
     if (old === undefined) return { ref, old: null, new: value, outcome: 'rejected', reason: `not sent: ${reported.get(ref)?.summary ?? firstLine(traces.stderr)}` };
     const line = reported.get(ref);
     const verdict = line === undefined ? undefined : verdictOf(line);
     if (verdict === 'ok') return { ref, old, new: value, outcome: 'ok' };
-    if (verdict === 'rejected') return { ref, old, new: value, outcome: 'rejected', reason: line!.summary };
+    if (verdict === 'rejected' && !sentAgain) return { ref, old, new: value, outcome: 'rejected', reason: line!.summary };
     const outcome: Outcome = refusal === undefined ? 'unknown' : 'rejected';
-    return { ref, old, new: value, outcome, reason: refusal ?? firstLine(traces.stderr) };
+    return { ref, old, new: value, outcome, reason: refusal ?? line?.summary ?? firstLine(traces.stderr) };
   });
 }
 
@@ -62,8 +63,8 @@ function verdictOf({ flag, summary }: { flag: string; summary: string }): Outcom
 }
 
 /** The server's own word that nothing was done. */
-function refusalOf({ stderr, curl }: PushTraces): string | undefined {
-  if (stderr.includes(OUTCOME_UNKNOWN) || curl.includes(SENT_AGAIN)) return undefined;
+function refusalOf({ stderr }: PushTraces): string | undefined {
+  if (stderr.includes(OUTCOME_UNKNOWN)) return undefined;
   return /trivet: .*/.exec(stderr)?.[0] ?? /RPC failed; HTTP \d{3}.*/.exec(stderr)?.[0] ?? /The requested URL returned error: \d{3}/.exec(stderr)?.[0];
 }
 

@@ -16,7 +16,12 @@ export const DATABASE = 'database';
 export interface DeploymentOptions {
   nodes: number;
   controllers: number;
-  diskBytes: number;
+  /** Nodes that are ready to be started later, with `join`. */
+  spares?: number;
+  /** How many replicas a repository gets; as many as there are nodes when undefined. */
+  replicationFactor?: number;
+  /** The size of each disk; undefined: plain directories, to which nothing is done. */
+  diskBytes?: number;
   /** Settings for every part, beside those that wire it. */
   environment?: Record<string, string>;
   /** Told when a part ended though nobody had asked for it. */
@@ -32,7 +37,9 @@ export interface DeploymentOptions {
 export class Deployment {
   readonly directory: string;
   readonly token = randomBytes(24).toString('hex');
+  /** Those that belong to the cluster. */
   readonly nodes: Part[] = [];
+  readonly #spares: Part[] = [];
   readonly controllers: Part[] = [];
   readonly disks = new Map<string, Disk>();
   readonly network: Network;
@@ -112,6 +119,19 @@ export class Deployment {
     return await response.json() as NodeStatus;
   }
 
+  /** Whether every node serves and holds no promise, and every replica of every repository is current. Asked past all cuts. */
+  async isSettled(): Promise<boolean> {
+    try {
+      const statuses = await Promise.all(this.nodes.map((node) => this.status(node)));
+      if (!statuses.every((status) => status.ready && status.promises === 0)) return false;
+      const lists = await Promise.all(this.controllers.map((controller) => this.repositories(controller)));
+      return lists.flat().every((view) => view.replicas.every((replica) => (
+        replica.state === 'current' && replica.generation === view.generation && replica.digest === view.digest)));
+    } catch {
+      return false;
+    }
+  }
+
   /** Waits until every part that is meant to run serves. */
   async untilReady(patienceMs: number): Promise<void> {
     let waiting: string[] = [];
@@ -120,6 +140,21 @@ export class Deployment {
       waiting = this.parts.filter((_, i) => !ready[i]).map((part) => part.name);
       return waiting.length === 0;
     }, patienceMs, () => `not ready: ${waiting.join(', ')}; logs are in ${this.logDirectory}`);
+  }
+
+  /** Starts a spare node, which then is one like the others. */
+  join(): Part {
+    const part = this.#spares.shift();
+    if (part === undefined) throw new Error('there is no spare node');
+    this.nodes.push(part);
+    part.start();
+    return part;
+  }
+
+  /** A node leaves: it is ended, and no longer one of those that have to serve. */
+  async leave(part: Part): Promise<void> {
+    await part.end();
+    this.nodes.splice(this.nodes.indexOf(part), 1);
   }
 
   /** Ends everything; the logs stay until `remove`. */
@@ -144,9 +179,9 @@ export class Deployment {
   }
 
   async #prepare(): Promise<void> {
-    const { nodes, controllers, diskBytes, environment = {} } = this.#options;
+    const { nodes, controllers, spares = 0, replicationFactor = nodes, diskBytes, environment = {} } = this.#options;
     await mkdir(this.logDirectory);
-    const firstPort = await freePorts(1 + controllers + nodes);
+    const firstPort = await freePorts(1 + controllers + nodes + spares);
     this.database = await startMariaDb(firstPort);
     const controllerNames = Array.from({ length: controllers }, (_, i) => `controller${i + 1}`);
     const controllerPort = (name: string) => firstPort + 1 + controllerNames.indexOf(name);
@@ -166,13 +201,14 @@ export class Deployment {
       store.port = String(await this.network.open(name, DATABASE, Number(store.port)));
       this.#clientPorts.set(name, await this.network.open(CLIENTS, name, controllerPort(name)));
       this.controllers.push(part(name, 'controller', controllerPort(name), {
-        TRIVET_CONTROLLER_NAME: name, TRIVET_STORE: store.href, TRIVET_REPLICATION_FACTOR: String(nodes),
+        TRIVET_CONTROLLER_NAME: name, TRIVET_STORE: store.href, TRIVET_REPLICATION_FACTOR: String(replicationFactor),
       }));
     }
-    for (let i = 0; i < nodes; i++) {
+    for (let i = 0; i < nodes + spares; i++) {
       const name = `node${i + 1}`;
       const port = firstPort + 1 + controllers + i;
-      const disk = await Disk.create(join(this.directory, name), diskBytes);
+      const path = join(this.directory, name);
+      const disk = diskBytes === undefined ? await Disk.plain(path) : await Disk.create(path, diskBytes);
       this.disks.set(name, disk);
       const urls = [];
       // Each node begins with another controller, so that all of them are asked.
@@ -180,7 +216,7 @@ export class Deployment {
         const controller = controllerNames[(i + j) % controllers]!;
         urls.push(`http://127.0.0.1:${await this.network.open(name, controller, controllerPort(controller))}`);
       }
-      this.nodes.push(part(name, 'node', port, {
+      (i < nodes ? this.nodes : this.#spares).push(part(name, 'node', port, {
         TRIVET_NODE: name, TRIVET_DIRECTORY: disk.path, TRIVET_CONTROLLERS: urls.join(','),
         TRIVET_URL: `http://127.0.0.1:${await this.network.open(undefined, name, port)}`,
       }));

@@ -34,6 +34,12 @@ export class Disk {
     this.#bytes = bytes;
   }
 
+  /** A plain directory, where nothing is done to disks. */
+  static async plain(path: string): Promise<Disk> {
+    await mkdir(path, { recursive: true });
+    return new Disk(path, 'directory', 0);
+  }
+
   /** @param bytes its size; sparse, so only what is used is taken */
   static async create(path: string, bytes: number): Promise<Disk> {
     await mkdir(path, { recursive: true });

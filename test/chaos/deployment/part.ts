@@ -86,14 +86,15 @@ export class Part {
     await until(() => !isRunning(pid), PATIENCE_MS, () => `${this.name} is still running`);
   }
 
-  /** SIGTERM, as an operator stops it. */
-  async end(): Promise<void> {
+  /** SIGTERM, as an operator stops it. @returns the exit status; null when a signal ended it, or nothing ran */
+  async end(): Promise<number | null> {
     this.#up = false;
     const { pid } = this;
-    if (pid === undefined) return;
+    if (pid === undefined) return null;
     this.continue();
     process.kill(pid, 'SIGTERM');
     await until(() => this.pid === undefined, PATIENCE_MS, () => `${this.name} is still running`);
+    return this.#child!.exitCode;
   }
 
   stop(): void {

@@ -1,0 +1,34 @@
+import { Option, type Command } from 'commander';
+import { IMPORT_STATES, ImportPage } from '../rest/import.ts';
+import { parseId, wholeNumber } from './arguments.ts';
+import { examples } from './examples.ts';
+import { EXIT } from './exit.ts';
+import { importLine } from './repository-text.ts';
+import { act } from './session.ts';
+import { table } from './terminal/table.ts';
+
+interface Options { state: string; after?: string; limit: number }
+
+export function addReposImports(parent: Command): void {
+  parent.command('imports')
+    .description('Lists imports, the newest first, with how far they are and why they failed.')
+    .addOption(new Option('--state <state>', 'only imports in this state; open: waiting or running').choices(['open', ...IMPORT_STATES, 'all']).default('open'))
+    .option('--limit <count>', 'how many at most', wholeNumber(1, 1_000), 100)
+    .option('--after <import>', 'only imports older than this one: the next page', parseId)
+    .addHelpText('after', examples(
+      ['trivet repos imports', 'what is under way'],
+      ['trivet repos imports --state failed', 'what went wrong'],
+    ))
+    .action(act<Options>(async ({ api, screen }, { state, after, limit }) => {
+      const page = await api.get(ImportPage, '/api/v1/imports', { state: state === 'all' ? undefined : state, after, limit });
+      if (screen.json) screen.document(page);
+      else if (page.items.length === 0) screen.print(state === 'all' ? 'No imports.' : `No ${state} imports.`);
+      else {
+        screen.print(...table(page.items, [
+          { title: 'ID', cell: ({ id }) => id }, { title: 'SOURCE', cell: ({ source }) => source }, { title: 'WHAT', cell: importLine },
+        ], screen));
+      }
+      if (!screen.json && page.next !== null) screen.note(`There are more: --after ${page.next}`);
+      return EXIT.fine;
+    }));
+}
