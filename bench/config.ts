@@ -10,8 +10,10 @@ export const RELIABILITY = [
 /** Whether a repository stays as fast as it was. */
 export const GROWTH = ['growth'] as const;
 export type GrowthName = (typeof GROWTH)[number];
+/** Many repositories, made up of rows. */
+export const SCALE = ['scale'] as const;
 export type ComparisonName = (typeof COMPARISONS)[number];
-export type ReliabilityName = (typeof RELIABILITY)[number];
+export type ReliabilityName = (typeof RELIABILITY)[number] | (typeof SCALE)[number];
 export type MeasureName = ComparisonName | ReliabilityName | GrowthName;
 
 /** What the command line asked for. */
@@ -34,6 +36,7 @@ export const USAGE = `usage: npm run bench -- [options]
   Without --only, --reliability and --growth it compares Trivet with a plain server: ${COMPARISONS.join(', ')}.
   --reliability       what happens when something breaks, instead: ${RELIABILITY.join(', ')}
   --growth            how fast a repository is after many pushes, instead
+  --scale             100,000 repositories on 30 nodes, as rows in a MariaDB, instead
   --only NAME,NAME    some measures of any kind
   --quick             fewer rounds, and 100 MB in place of 500 MB or 1 GB
   --store STORE       sqlite (default) or mysql://user:password@host:port/database
@@ -50,6 +53,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       markdown: { type: 'boolean', default: false },
       only: { type: 'string' },
       reliability: { type: 'boolean', default: false },
+      scale: { type: 'boolean', default: false },
       growth: { type: 'boolean', default: false },
       json: { type: 'string' },
       store: { type: 'string', default: 'sqlite' },
@@ -68,7 +72,8 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     throw new TypeError('--only names measures, --reliability and --growth all of a kind: give one');
   }
   const { quick, markdown, json, store, help } = values;
-  return { quick, markdown, json, store, help, against, ...chosen(values.growth ? 'growth' : values.only, values.reliability) };
+  const named = chosen(values.growth ? 'growth' : values.only, values.reliability);
+  return { quick, markdown, json, store, help, against, ...named, ...(values.scale ? { comparisons: [], reliability: SCALE } : {}) };
 }
 
 /** The directory that scratch directories and the cache of built repositories go into. */

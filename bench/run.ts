@@ -19,6 +19,7 @@ import { killNode, stopNode } from './reliability/node-loss.ts';
 import { repair } from './reliability/repair.ts';
 import { simulation } from './reliability/simulation.ts';
 import { evaluate, formatFigures, formatTable } from './report.ts';
+import { scale } from './scale/scale.ts';
 import { smallPush } from './small-push.ts';
 import { startPlain } from './targets/plain.ts';
 import type { Target } from './targets/target.ts';
@@ -45,6 +46,7 @@ const RELIABILITY: Record<ReliabilityName, ReliabilityMeasure> = {
   'bit-flip': bitFlip,
   coordinator,
   simulation,
+  scale,
 };
 
 const cleanup = new Cleanup();

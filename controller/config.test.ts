@@ -45,11 +45,19 @@ test('a fault never shows the token', (t) => {
   t.false(error.message.includes('secret'));
 });
 
-for (const store of ['file:', 'mysql://', 'sqlite', 'MYSQL://x', ' file:/x']) {
+for (const store of ['file:', 'mysql://', 'mysql://host', 'mysql://host/db?ssl-mode=x', 'sqlite', 'MYSQL://x', ' file:/x']) {
   test(`${JSON.stringify(store)} is no store`, (t) => {
     t.throws(() => readControllerConfig({ ...NEEDED, TRIVET_STORE: store }), { instanceOf: ConfigurationError, message: /TRIVET_STORE/ });
   });
 }
+
+test('a certificate that can not be read, or comes without its key, is a fault', (t) => {
+  const error = t.throws(() => readControllerConfig({ ...NEEDED, TRIVET_STORE_TLS_CA: '/not/there.pem', TRIVET_STORE_TLS_CERT: import.meta.filename }), { instanceOf: ConfigurationError });
+  t.deepEqual(error.faults.map(({ key }) => key), ['TRIVET_STORE_TLS_CA', 'TRIVET_STORE_TLS_CERT']);
+  t.regex(error.faults[0]!.problem, /ENOENT/);
+  const path = import.meta.filename;
+  t.regex(readControllerConfig({ ...NEEDED, TRIVET_STORE_TLS_CERT: path, TRIVET_STORE_TLS_KEY: path }).storeTls.key ?? '', /^import/);
+});
 
 test('failpoints exist only under NODE_ENV=test', (t) => {
   for (const NODE_ENV of [undefined, '', 'production', 'testing']) {

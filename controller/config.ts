@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { Settings, type Environment } from '@trivet/proto/settings.ts';
 import type { PlacementOptions } from './placement/placement.ts';
+import { parseMysqlUrl, tlsModeOf } from './store/mysql-url.ts';
 
 /** Everything a controller can be told from outside. Times are milliseconds, sizes bytes. */
 export interface ControllerConfig {
@@ -9,6 +11,8 @@ export interface ControllerConfig {
   port: number;
   /** `file:/path` for SQLite, `mysql://…` for MySQL. */
   store: string;
+  /** What TLS to MySQL needs, as PEM. */
+  storeTls: { ca?: string; cert?: string; key?: string };
   token: string;
   logLevel: string;
   replicationFactor: number;
@@ -31,11 +35,17 @@ export interface ControllerConfig {
   repair: RepairSettings;
   verification: VerificationSettings;
   placement: PlacementOptions;
+  /** How long decisions to commit are kept that no node can ask for any more. */
+  transactionRetentionMs: number;
   /** For how long a controller that was told to stop serves as ever, so that load balancers can take it out. */
   stopDelayMs: number;
   /** How long what runs by then gets to end before it is broken off. */
   stopMs: number;
   failpoints: string | undefined;
+  /** The token was changed on purpose. */
+  replaceToken: boolean;
+  /** The settings that should be the same on all controllers, by their keys. */
+  shared: Readonly<Record<string, number>>;
 }
 
 /** One deadline for each phase, and for the pauses in which stragglers are waited for once a quorum has spoken. */
@@ -98,6 +108,9 @@ export interface Limits {
   maxBatch: number;
 }
 
+/** Whole numbers that are a matter of where a controller runs. */
+const OWN: ReadonlySet<string> = new Set(['TRIVET_PORT', 'TRIVET_STOP_DELAY_MS', 'TRIVET_STOP_MS']);
+
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
 const TIB = MIB * MIB;
@@ -107,6 +120,8 @@ export function readControllerConfig(environment: Environment): ControllerConfig
   const settings = new Settings(environment, 'TRIVET_');
   const store = settings.secret('TRIVET_STORE');
   if (store !== '' && !/^(file:.|mysql:\/\/.)/.test(store)) settings.fault('TRIVET_STORE', 'must begin with file: or mysql://');
+  const storeTls = readTls(settings);
+  if (store.startsWith('mysql://')) complain(settings, 'TRIVET_STORE', () => tlsModeOf(parseMysqlUrl(store), storeTls.ca !== undefined));
   const token = settings.secret('TRIVET_TOKEN');
   if (token !== '' && token.length < 16) settings.fault('TRIVET_TOKEN', 'must have at least 16 characters');
   const failpoints = settings.optionalText('TRIVET_FAILPOINTS');
@@ -122,6 +137,7 @@ export function readControllerConfig(environment: Environment): ControllerConfig
     host: settings.text('TRIVET_HOST', '127.0.0.1'),
     port: settings.integer('TRIVET_PORT', 8081, { min: 1, max: 65535, unit: 'port' }),
     store,
+    storeTls,
     token,
     logLevel: settings.choice('TRIVET_LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
     replicationFactor: settings.integer('TRIVET_REPLICATION_FACTOR', 3, { min: 1, max: 9, unit: 'replicas' }),
@@ -177,10 +193,34 @@ export function readControllerConfig(environment: Environment): ControllerConfig
       imbalance: settings.integer('TRIVET_REBALANCE_PERCENT', 20, { min: 0, max: 100, unit: 'percent' }) / 100,
       rebalancePauseMs: ms('TRIVET_REBALANCE_PAUSE_MS', 60_000),
     },
+    transactionRetentionMs: settings.integer('TRIVET_TRANSACTION_RETENTION_MS', 90 * DAY_MS, { min: 7 * DAY_MS, max: 3660 * DAY_MS, unit: 'milliseconds' }),
     stopDelayMs: settings.integer('TRIVET_STOP_DELAY_MS', 5_000, { min: 0, max: 600_000, unit: 'milliseconds' }),
     stopMs: ms('TRIVET_STOP_MS', 20_000),
     failpoints,
+    replaceToken: settings.choice('TRIVET_REPLACE_TOKEN', ['true', 'false'], 'false') === 'true',
+    shared: {},
   };
   settings.finish();
-  return config;
+  const shared = Object.entries(settings.numbers).filter(([key]) => !OWN.has(key));
+  return { ...config, shared: Object.fromEntries(shared) };
+}
+
+function readTls(settings: Settings): ControllerConfig['storeTls'] {
+  const read = (key: string) => {
+    const path = settings.optionalText(key);
+    return path === undefined ? undefined : complain(settings, key, () => readFileSync(path, 'utf8'));
+  };
+  const [ca, cert, key] = [read('TRIVET_STORE_TLS_CA'), read('TRIVET_STORE_TLS_CERT'), read('TRIVET_STORE_TLS_KEY')];
+  if ((cert === undefined) !== (key === undefined)) settings.fault('TRIVET_STORE_TLS_CERT', 'and TRIVET_STORE_TLS_KEY go together');
+  return { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
+}
+
+/** What `read` gives; what it throws is a fault of the setting. */
+function complain<T>(settings: Settings, key: string, read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    settings.fault(key, (error as Error).message);
+    return undefined;
+  }
 }

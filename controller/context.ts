@@ -3,6 +3,7 @@ import type { Agent } from 'undici';
 import { systemClock } from '@trivet/proto/clock.ts';
 import { makeFailpoint } from '@trivet/proto/failpoint.ts';
 import { newId } from '@trivet/proto/id.ts';
+import { VERSION } from '@trivet/proto/version.ts';
 import type { ControllerConfig } from './config.ts';
 import { DutyRoster } from './duties.ts';
 import { Events } from './events.ts';
@@ -19,6 +20,7 @@ import { NodeStates } from './nodes/states.ts';
 import { Delivery } from './outbox/delivery.ts';
 import { Placement } from './placement/placement.ts';
 import { SurplusRemoval } from './placement/removals.ts';
+import { Presence } from './presence.ts';
 import { Admission } from './repair/admission.ts';
 import { AtRisk } from './repair/at-risk.ts';
 import { DataLoss } from './repair/data-loss.ts';
@@ -34,6 +36,8 @@ import { Importing } from './repositories/importing.ts';
 import { TrashBin } from './repositories/trash-bin.ts';
 import { Reader } from './routing/reader.ts';
 import { RepositoriesAtRisk } from './store/at-risk.ts';
+import { claimCluster, verifyCluster } from './store/clusters.ts';
+import { Controllers } from './store/controllers.ts';
 import { DataLosses } from './store/data-losses.ts';
 import { openDatabase, type Database } from './store/database.ts';
 import { Decisions } from './store/decisions.ts';
@@ -70,6 +74,10 @@ export interface ControllerContext {
   events: Events;
   metrics: ControllerMetrics;
   database: Database;
+  /** The cluster's id. */
+  cluster: string;
+  controllers: Controllers;
+  presence: Presence;
   repositories: Repositories;
   replicas: Replicas;
   nodeRows: Nodes;
@@ -112,7 +120,11 @@ export interface ControllerContext {
 }
 
 export async function makeContext(config: ControllerConfig, log: FastifyBaseLogger): Promise<ControllerContext> {
-  const database = await openDatabase(config.store);
+  const database = await openDatabase(config.store, {
+    tls: config.storeTls, admit: (sql) => verifyCluster(sql, config.token, config.replaceToken),
+  });
+  const cluster = await claimCluster(database.sql, config.token, config.replaceToken);
+  const controllers = new Controllers(database);
   const repositories = new Repositories(database);
   const replicas = new Replicas(database);
   const nodeRows = new Nodes(database);
@@ -170,7 +182,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     verifications, repositories, findings, nodes, events, clock: systemClock, random: Math.random, options: config.verification, onFound: onDue,
   });
   return {
-    config, log, events, metrics, database, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
+    config, log, events, metrics, database, cluster, controllers, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
     clocks, removals, nodes, coordinator, reconcile, verification, agent, turnLock,
     lifelines: new Lifelines((node, signal) => node.client.lifeline(boot, signal), (node) => nodes.ask(node.id)),
     transactions: new Transactions(decisions, repositories, nodes),
@@ -199,6 +211,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     surplusRemoval: new SurplusRemoval(removals, nodes, events),
     admission: new Admission(replicas, findings, nodeRows, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
+    presence: new Presence(controllers, { id: config.controller, boot, version: VERSION, settings: config.shared }, events),
     // The boot's id tells two processes of one name apart.
     duties: new DutyRoster(new Duties(database), `${config.controller.slice(0, MAX_HOLDER - boot.length - 1)}/${boot}`, systemClock),
     stopping: false,

@@ -5,6 +5,7 @@ import { addNode } from './metrics.ts';
 import type { KnownNode, NodeEvents } from './nodes/node-registry.ts';
 import type { PlacementEvents } from './placement/placement.ts';
 import type { RemovalEvents } from './placement/removals.ts';
+import type { Difference, PresenceEvents } from './presence.ts';
 import type { Reason } from './routing/choose.ts';
 import type { ReadEvents } from './routing/reader.ts';
 import type { RepairEvents } from './repair/reconcile.ts';
@@ -19,7 +20,7 @@ const OUTCOME_LABELS = new Set(['committed', 'unknown', 'aborted']);
 
 /** What happens in a controller, each thing told once: one function writes its log line and its metric. */
 export class Events
-implements NodeEvents, ReadEvents, TransactionEvents, RepairEvents, VerificationEvents, ImportEvents, PlacementEvents, RemovalEvents {
+implements NodeEvents, ReadEvents, TransactionEvents, RepairEvents, VerificationEvents, ImportEvents, PlacementEvents, RemovalEvents, PresenceEvents {
   readonly #log: FastifyBaseLogger;
   readonly #metrics: () => ControllerMetrics;
 
@@ -141,6 +142,21 @@ implements NodeEvents, ReadEvents, TransactionEvents, RepairEvents, Verification
   dataLossAccepted(record: DataLossRecord): void {
     this.#metrics().dataLosses.inc();
     this.#log.error({ ...record }, 'an operator accepted the loss of acknowledged pushes');
+  }
+
+  settingsDiffer(other: string, differences: readonly Difference[]): void {
+    this.#log.warn({ other, differences }, 'another controller was told something else: value is ours, newest is its');
+  }
+
+  controllersSeen(running: number, differing: number): void {
+    this.#metrics().controllers.set({ settings: 'same' }, running - differing);
+    this.#metrics().controllers.set({ settings: 'differing' }, differing);
+  }
+
+  /** Two of one name would end each other's claims, so the one that was silent goes, as if it were told to. */
+  nameTaken(): void {
+    this.#log.fatal({ code: 'controller_name_in_use' }, 'another process has come under this controller\'s name');
+    process.kill(process.pid, 'SIGTERM');
   }
 
   imported({ id, repository, repositoryName, source, attempt }: Import, outcome: 'done' | 'failed' | 'released' | 'lost', error: string | undefined): void {

@@ -3,6 +3,7 @@ import type { DutyName } from './duties.ts';
 import { setCondition, type ClusterCondition } from './metrics.ts';
 import type { KnownNode } from './nodes/node-registry.ts';
 import type { NodeFacts } from './store/nodes.ts';
+import { ALIVE_MS } from './store/controllers.ts';
 
 /** The longest that a timer of Node takes. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -15,6 +16,8 @@ const VERIFICATION_MS = 1_000;
 const CONDITION_MS = 5_000;
 /** How often other controllers are told, in SQL, which nodes this one hears of. */
 const HEARD_MS = 2_000;
+/** How often this controller says in SQL that it is here: a few times until others would take it for gone. */
+const PRESENCE_MS = ALIVE_MS / 4;
 const PRUNE_MS = 60_000;
 const PLACEMENT_MS = 1_000;
 const REMOVALS_MS = 1_000;
@@ -53,8 +56,10 @@ export function startLoops(context: ControllerContext): Loops {
     await nodes.poll();
     context.lifelines.keep(nodes.all);
   });
+  const condition = conditionAsker(context);
   const timers = [
     every(config.heartbeatMs, () => ifHeld('listing', () => listing.run(true))),
+    every(PRESENCE_MS, () => context.presence.renew()),
     every(HEARD_MS, () => context.nodeRows.heard(nodes.byUse.usable)),
     every(config.reconcileMs, async () => reconcile.poke()),
     every(config.reconcileMs, () => context.importing.tick()),
@@ -65,12 +70,14 @@ export function startLoops(context: ControllerContext): Loops {
     every(PLACEMENT_MS, () => ifHeld('placement', () => context.placement.tick(() => duties.hold('placement')))),
     every(REMOVALS_MS, () => ifHeld('removals', () => context.surplusRemoval.tick())),
     every(FACTS_MS, () => ifHeld('facts', () => context.nodeRows.describe(factsOf(nodes.all)))),
-    every(CONDITION_MS, async () => setCondition(context.metrics, await conditionOf(context))),
+    every(CONDITION_MS, async () => setCondition(context.metrics, await condition())),
     every(Math.min(config.trashRetentionMs / TRASH_LOOKS, MAX_TRASH_MS), () => ifHeld('trash', () => context.trash.run())),
     every(PRUNE_MS, () => ifHeld('prune', async () => {
       const before = new Date(Date.now() - config.repair.retentionMs);
       await jobs.prune(before, PRUNE_LIMIT);
       await findings.prune(before, PRUNE_LIMIT);
+      await context.controllers.prune();
+      await context.decisions.prune(config.transactionRetentionMs, PRUNE_LIMIT);
       await context.imports.prune(before, PRUNE_LIMIT);
     })),
   ];
@@ -99,13 +106,29 @@ function factsOf(nodes: readonly KnownNode[]): NodeFacts[] {
   }] : []));
 }
 
-async function conditionOf({ atRisk, findings, jobs, replicas, verifications }: ControllerContext): Promise<ClusterCondition> {
+/** How often replicas are counted anew; those that aren't current are counted each time. */
+const COUNT_MS = 60_000;
+
+/** Asks SQL for the condition of the whole cluster, with as little work for it as will do. */
+function conditionAsker(context: ControllerContext): () => Promise<ClusterCondition> {
+  let total = 0;
+  let countedAt = -Infinity;
+  return async () => {
+    if (performance.now() - countedAt > COUNT_MS) {
+      total = await context.replicas.count();
+      countedAt = performance.now();
+    }
+    return conditionOf(context, total);
+  };
+}
+
+async function conditionOf({ atRisk, findings, jobs, replicas, verifications }: ControllerContext, total: number): Promise<ClusterCondition> {
   const age = async (kind: 'verify' | 'check') => {
-    const { at } = await verifications.oldest(kind);
+    const at = await verifications.oldest(kind);
     return at === undefined ? 0 : Math.max(0, (Date.now() - at.getTime()) / 1000);
   };
   return {
-    replicas: await replicas.countByState(),
+    replicas: await replicas.countByState(total),
     atRisk: await atRisk.count(),
     jobs: await jobs.countOpen(),
     findings: await findings.countOpen(),

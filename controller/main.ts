@@ -13,6 +13,7 @@ try {
   const config = readControllerConfig(process.env);
   const log = pino({ level: config.logLevel, base: { controller: config.controller } });
   const context = await makeContext(config, log);
+  await context.presence.begin();
   const app = makeServer(context);
   const loops = startLoops(context);
   const requests = new RequestsInFlight(app.server);
@@ -34,6 +35,10 @@ try {
   process.exit(1);
 }
 
+/** Whoever starts a controller has to see what the database said; those who push don't. */
 function describe(error: ConfigurationError | TrivetError): string {
-  return error instanceof TrivetError ? `${error.message} (${error.code}) ${JSON.stringify(error.fields)}` : error.message;
+  if (error instanceof ConfigurationError) return error.message;
+  const causes = [];
+  for (let { cause } = error; cause instanceof Error; { cause } = cause) causes.push(cause.message);
+  return [`${error.message} (${error.code}) ${JSON.stringify(error.fields)}`, ...causes].join(': ');
 }

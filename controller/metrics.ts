@@ -36,6 +36,7 @@ export interface ControllerMetrics {
   openFindings: Gauge<'kind'>;
   verificationAge: Gauge<'kind'>;
   settled: Counter<'outcome'>;
+  controllers: Gauge<'settings'>;
   nodeHealthy: Gauge<'node'>;
   nodeSilences: Counter<'node'>;
   nodeClockSkew: Gauge<'node'>;
@@ -74,6 +75,7 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
     openFindings: new Gauge({ name: 'trivet_findings_open', help: 'Findings that are not resolved, by kind', labelNames: ['kind'], registers }),
     verificationAge: new Gauge({ name: 'trivet_verification_age_seconds', help: 'Age of the oldest verification of a current replica, by kind; 0 while there is none', labelNames: ['kind'], registers }),
     settled: new Counter({ name: 'trivet_settled_total', help: 'Transactions in doubt whose outcome a node asked for', labelNames: ['outcome'], registers }),
+    controllers: new Gauge({ name: 'trivet_controllers', help: 'Controllers that run, by whether their settings are the same as those of the one that started last', labelNames: ['settings'], registers }),
     nodeHealthy: new Gauge({ name: 'trivet_node_healthy', help: '1 while this controller can use the node', labelNames: ['node'], registers }),
     nodeSilences: new Counter({ name: 'trivet_node_silences_total', help: 'Times a node was waited for no longer because it left a heartbeat unanswered', labelNames: ['node'], registers }),
     nodeClockSkew: new Gauge({ name: 'trivet_node_clock_skew_seconds', help: 'By how much the clock of a node is ahead of this controller\'s', labelNames: ['node'], registers }),
@@ -101,6 +103,7 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
     metrics.findings.inc({ kind }, 0);
     metrics.openFindings.set({ kind }, 0);
   }
+  for (const settings of ['same', 'differing']) metrics.controllers.set({ settings }, 0);
   for (const state of REPLICA_STATES) metrics.replicas.set({ state }, 0);
   for (const kind of RISKS) metrics.atRisk.set({ kind }, 0);
   for (const step of ['add', 'take_away', 'settle_factor']) metrics.placementSteps.inc({ step }, 0);

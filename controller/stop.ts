@@ -26,5 +26,6 @@ export async function stopController(context: ControllerContext, requests: Reque
   context.turnLock.close();
   context.lifelines.close();
   await context.agent.destroy();
+  await context.presence.end().catch(() => {});
   await context.database.close();
 }

@@ -26,6 +26,7 @@ export class Settings {
   readonly #faults: SettingFault[] = [];
   readonly #known = new Set<string>();
   readonly #prefix: string;
+  readonly #numbers: Record<string, number> = {};
 
   /** @param prefix every key that begins with it must be one that was asked for */
   constructor(environment: Environment, prefix: string) {
@@ -66,14 +67,12 @@ export class Settings {
 
   /** A whole number within bounds. `unit` is named in the complaint. */
   integer(key: string, fallback: number, bounds: { min: number; max: number; unit: string }): number {
-    const value = this.#take(key);
-    if (value === undefined) return fallback;
-    const number = Number(value);
-    if (!/^-?\d+$/.test(value) || number < bounds.min || number > bounds.max) {
-      this.fault(key, `must be a whole number of ${bounds.unit} from ${bounds.min} to ${bounds.max}, not "${value}"`);
-      return fallback;
-    }
-    return number;
+    return this.#numbers[key] = this.#integer(key, fallback, bounds);
+  }
+
+  /** All whole numbers that were asked for, with the values that are used. */
+  get numbers(): Readonly<Record<string, number>> {
+    return this.#numbers;
   }
 
   /** One of a few words. */
@@ -116,6 +115,17 @@ export class Settings {
       if (meant !== undefined) this.fault(key, `is not a setting; did you mean ${meant}?`);
     }
     if (this.#faults.length > 0) throw new ConfigurationError(this.#faults);
+  }
+
+  #integer(key: string, fallback: number, bounds: { min: number; max: number; unit: string }): number {
+    const value = this.#take(key);
+    if (value === undefined) return fallback;
+    const number = Number(value);
+    if (!/^-?\d+$/.test(value) || number < bounds.min || number > bounds.max) {
+      this.fault(key, `must be a whole number of ${bounds.unit} from ${bounds.min} to ${bounds.max}, not "${value}"`);
+      return fallback;
+    }
+    return number;
   }
 
   #take(key: string): string | undefined {

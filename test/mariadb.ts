@@ -23,8 +23,8 @@ export interface MariaDb {
   createDatabase(name: string): Promise<string>;
   /** SIGKILL, even to one that was stopped. What it had not written is lost, what it had committed is not. */
   kill(): Promise<void>;
-  /** Starts it again on the same data and port after `kill`, and waits until it answers. */
-  startAgain(): Promise<void>;
+  /** Starts it again on the same data after `kill`, on the same port or another, and waits until it answers. */
+  startAgain(onPort?: number): Promise<void>;
   /** Ends the server, even one that was stopped or killed, and removes its files. */
   stop(): Promise<void>;
 }
@@ -39,8 +39,9 @@ export function mariadbHere(): boolean {
  * Starts a server on the loopback interface, its data in a temporary folder. Takes about 3 s.
  * @param port where to listen; some free one without it. Who means to kill and start it again gives one below the range
  * that outgoing connections are numbered from: nobody takes that meanwhile
+ * @param options arguments of the server beside the necessary ones
  */
-export async function startMariaDb(port?: number): Promise<MariaDb> {
+export async function startMariaDb(port?: number, options: readonly string[] = []): Promise<MariaDb> {
   if (!mariadbHere()) throw new Error('mariadbd is not installed here (Debian: mariadb-server)');
   const folder = await mkdtemp(join(tmpdir(), 'trivet-mariadb-'));
   const data = join(folder, 'data');
@@ -52,7 +53,7 @@ export async function startMariaDb(port?: number): Promise<MariaDb> {
   port ??= await freePort();
   const launch = () => spawn('mariadbd', [
     '--no-defaults', `--datadir=${data}`, `--socket=${join(folder, 's.sock')}`, '--bind-address=127.0.0.1',
-    `--port=${port}`, '--skip-log-bin', '--innodb-buffer-pool-size=32M', ...user,
+    `--port=${port}`, '--skip-log-bin', '--innodb-buffer-pool-size=32M', ...user, ...options,
   ], { stdio: 'ignore', env: environmentIn(folder) });
   let server = launch();
   // Whatever becomes of the test's process, the server doesn't outlive it.
@@ -68,8 +69,10 @@ export async function startMariaDb(port?: number): Promise<MariaDb> {
     server.kill('SIGKILL');
     await ended;
   };
-  const address = `mysql://root@127.0.0.1:${port}`;
-  const startAgain = async () => {
+  let address = `mysql://root@127.0.0.1:${port}`;
+  const startAgain = async (onPort?: number) => {
+    port = onPort ?? port!;
+    address = `mysql://root@127.0.0.1:${port}`;
     server = launch();
     await untilReady(server, `${address}/mysql`);
   };
@@ -130,7 +133,8 @@ function environmentIn(folder: string): NodeJS.ProcessEnv {
   return { ...process.env, PATH: searchPath().join(':'), TMPDIR: folder };
 }
 
-async function freePort(): Promise<number> {
+/** A port that nobody listens on at the moment. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

@@ -3,6 +3,7 @@ import { addAcceptDataLoss } from './accept-data-loss.ts';
 import { parseControllers } from './arguments.ts';
 import { addAtRisk } from './at-risk.ts';
 import { DEFAULT_CONTROLLER } from './config.ts';
+import { addControllersList } from './controllers-list.ts';
 import { addDataLosses } from './data-losses.ts';
 import { examples } from './examples.ts';
 import { addFindings } from './findings.ts';
@@ -95,11 +96,13 @@ export function makeProgram(output: OutputConfiguration = {}): Command {
   addTransactionsSettle(transactions);
   addAcceptDataLoss(program);
   addDataLosses(program);
-  for (const group of [repos, nodes, repair, transactions]) {
+  const controllers = program.command('controllers').description('Controllers: which there are, and whether they were told the same.');
+  addControllersList(controllers);
+  for (const group of [repos, nodes, controllers, repair, transactions]) {
     group.addHelpText('after', examples([`trivet ${group.name()} list`, 'begin here'], [`trivet ${group.name()} list --help`, 'what it takes']));
   }
   maintenance.addHelpText('after', examples(['trivet maintenance run org/repo', 'each replica in turn'], ['trivet maintenance run --help', 'what it takes']));
-  for (const command of [program, repos, nodes, repair, maintenance, transactions].flatMap(({ commands }) => commands)) {
+  for (const command of [program, repos, nodes, controllers, repair, maintenance, transactions].flatMap(({ commands }) => commands)) {
     // A list of commands shows what each does; the particulars are in its own help.
     command.summary(command.description().split('\n')[0]!);
   }

@@ -4,6 +4,7 @@ import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { ControllerContext } from '../context.ts';
 import { registerAtRisk } from './at-risk.ts';
+import { registerControllers } from './controllers.ts';
 import { registerDataLosses } from './data-losses.ts';
 import { explain } from './explain.ts';
 import { registerFindings } from './findings.ts';
@@ -85,6 +86,7 @@ export function makeServer(context: ControllerContext): FastifyInstance {
   registerFindings(app, context);
   registerTransactions(app, context);
   registerDataLosses(app, context);
+  registerControllers(app, context);
   registerHealth(app, context);
   registerInternal(app, context);
   return app;

@@ -40,7 +40,7 @@ const RETRY_MS = 30_000;
 /** A replica that has been current for so long is not in the middle of being repaired. */
 const LONG_CURRENT_MS = 600_000;
 /** Replicas planned in one pass at most. */
-const PLAN_LIMIT = 1_000;
+const PLAN_LIMIT = 5_000;
 
 /**
  * Compares disks with SQL in the background: what no vote sees. Each node is asked one thing at a time. What is found is

@@ -47,25 +47,43 @@ mariadbTest('a stopped server makes everything store_unavailable, and all goes o
   for (const [name, way] of allWays(db, repository.id)) await t.notThrowsAsync(way(), name);
 });
 
-for (const [where, code, outcome] of [
-  ['UPDATE repositories', 'store_unavailable', undefined],
-  ['INSERT INTO transactions', 'store_unavailable', undefined],
-  ['UPDATE replicas', 'store_unavailable', undefined],
-  [COMMIT, 'outcome_unknown', undefined],
-] as const) {
-  mariadbTest(`a connection cut before ${where.replace('\x03', '')} arrives gives ${code}`, async (t, store) => {
+for (const where of ['UPDATE repositories', 'INSERT INTO transactions', 'UPDATE replicas']) {
+  mariadbTest(`a decision whose connection is cut before ${where} arrives is made once, on another connection`, async (t, store) => {
     const cut = await startCut(store.url, where, 'before');
     t.teardown(() => cut.close());
     const direct = await store.open();
     const repository = await seed(direct);
     const db = await openDatabase(cut.url);
     const decision = step(repository, 0);
-    await t.throwsAsync(new Decisions(db, 'c1').commit(decision), { code });
-    t.is(await new Decisions(direct, 'c2').outcome(decision.transactions), outcome);
-    t.deepEqual(await new Decisions(direct, 'c2').settle(decision), { outcome: 'abort' });
+    t.is(await new Decisions(db, 'c1').commit(decision), 'committed');
+    t.true(cut.struck, 'the connection was cut');
+    t.is((await new Repositories(direct).routeById(repository.id))!.repository.generation, 1);
+    t.is((await new Decisions(direct, 'c2').page({ limit: 10 })).length, 1);
     await db.close();
   });
 }
+
+mariadbTest('a decision whose COMMIT was cut on its way is not made again: nobody knows whether it arrived', async (t, store) => {
+  const cut = await startCut(store.url, COMMIT, 'before');
+  t.teardown(() => cut.close());
+  const direct = await store.open();
+  const repository = await seed(direct);
+  const db = await openDatabase(cut.url);
+  const decision = step(repository, 0);
+  await t.throwsAsync(new Decisions(db, 'c1').commit(decision), { code: 'outcome_unknown' });
+  t.is(await new Decisions(direct, 'c2').outcome(decision.transactions), undefined);
+  t.deepEqual(await new Decisions(direct, 'c2').settle(decision), { outcome: 'abort' });
+  await db.close();
+});
+
+mariadbTest('a statement that commits itself is not made again when its answer is lost', async (t, store) => {
+  const cut = await startCut(store.url, 'UPDATE nodes', 'after');
+  t.teardown(() => cut.close());
+  await seed(await store.open());
+  const db = await openDatabase(cut.url);
+  await t.throwsAsync(new Nodes(db).heard(['n1']), { code: 'store_unavailable' });
+  await db.close();
+});
 
 for (const fate of ['cut', 'silent'] as const) {
   mariadbTest(`a lost answer to COMMIT (${fate}) is outcome_unknown, and settling tells`, async (t, store) => {
@@ -129,6 +147,7 @@ sqliteTest('a database that cannot be opened gives store_unavailable', async (t,
 
 interface Cut {
   url: string;
+  readonly struck: boolean;
   close(): Promise<void>;
 }
 
@@ -173,6 +192,7 @@ async function startCut(url: string, text: string, mode: 'before' | 'after' | 's
   relayed.port = String(address.port);
   return {
     url: relayed.href,
+    get struck() { return !armed; },
     close: async () => {
       for (const socket of sockets) socket.destroy();
       relay.close();

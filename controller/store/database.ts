@@ -4,24 +4,25 @@ import type { PrismaClient } from '../../prisma/generated/mysql/client.ts';
 import { attempt } from './failure.ts';
 import { migrateMysql, migrateSqlite } from './migrate.ts';
 import { mysqlAdapter } from './mysql-adapter.ts';
-import { MysqlStore } from './mysql-store.ts';
-import { type Sql, toDate } from './sql.ts';
+import type { TlsFiles } from './mysql-settings.ts';
+import { type MysqlOptions, MysqlStore } from './mysql-store.ts';
+import { READ_ONLY, serverRow, type Sql, toDate } from './sql.ts';
 import { SqliteStore } from './sqlite-store.ts';
 
 /** An open connection bundle: what every class of this folder is made from. */
 export interface Database {
   readonly dialect: 'mysql' | 'sqlite';
-  /** What was given to `openDatabase`. */
-  readonly url: string;
   readonly deadlineMs: number;
   readonly prisma: PrismaClient;
-  /** The pool under `prisma` and `sql`, where the dialect is MySQL. */
-  readonly mysql?: mysql.Pool;
+  /** Opens a connection to MySQL outside of the pool under `prisma` and `sql`. */
+  readonly connect?: () => Promise<mysql.Connection>;
   readonly sql: Sql;
   /** The clock that leases are measured by: the server's own, so that controllers' clocks may differ. */
   now(): Promise<Date>;
   /** Throws `store_unavailable` when the database doesn't answer. */
   ping(): Promise<void>;
+  /** Throws `store_unavailable` when the database takes no write: with the reason `read_only`, or without one. */
+  checkWrites(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -30,25 +31,33 @@ export interface DatabaseOptions {
   poolSize?: number;
   /** For each statement, and for each wait for a connection. */
   deadlineMs?: number;
+  /** For connections to MySQL. */
+  tls?: TlsFiles;
+  /** Called before anything is changed; what it throws is thrown. */
+  admit?: (sql: Sql) => Promise<unknown>;
 }
 
 /**
  * Opens the store and migrates it. Only the client of the dialect in use is loaded: each is some 20 MB of memory.
- * @param url `file:/absolute/path.db` or `mysql://user:password@host:port/database`
+ * @param url `file:/absolute/path.db` or `mysql://user:password@host:port,host:port/database`
  * Throws `store_unavailable`, `migration_incomplete` or `schema_newer`.
  */
 export async function openDatabase(url: string, options: DatabaseOptions = {}): Promise<Database> {
-  const { poolSize = 10, deadlineMs = 5_000 } = options;
+  const { poolSize = 10, deadlineMs = 5_000, admit = async () => {} } = options;
   return attempt(() => {
-    if (url.startsWith('mysql://')) return openMysql(url, poolSize, deadlineMs);
-    if (url.startsWith('file:')) return openSqlite(url, deadlineMs);
+    if (url.startsWith('mysql://')) return openMysql(url, { poolSize, deadlineMs, ...(options.tls === undefined ? {} : { tls: options.tls }) }, admit);
+    if (url.startsWith('file:')) return openSqlite(url, deadlineMs, admit);
     throw new TrivetError('bad_request', { reason: 'a database URL begins with file: or mysql:' });
   });
 }
 
-async function openMysql(url: string, poolSize: number, deadlineMs: number): Promise<Database> {
-  const store = new MysqlStore(url, { poolSize, deadlineMs });
+type Admit = NonNullable<DatabaseOptions['admit']>;
+
+async function openMysql(url: string, options: MysqlOptions, admit: Admit): Promise<Database> {
+  const { deadlineMs } = options;
+  const store = new MysqlStore(url, options);
   try {
+    await admit(store);
     await migrateMysql(store);
   } catch (error) {
     await store.close();
@@ -58,13 +67,13 @@ async function openMysql(url: string, poolSize: number, deadlineMs: number): Pro
   const prisma = new generated.PrismaClient({ adapter: mysqlAdapter(store), transactionOptions: transactionOptions(deadlineMs) });
   return {
     dialect: 'mysql',
-    url,
     deadlineMs,
     prisma,
-    mysql: store.pool,
+    connect: () => store.connect(),
     sql: store,
     now: async () => toDate((await store.all('SELECT UTC_TIMESTAMP(3) AS now'))[0]?.['now']),
     ping: () => ping(store),
+    checkWrites: () => checkWrites(store),
     close: async () => {
       await prisma.$disconnect();
       await store.close();
@@ -72,9 +81,10 @@ async function openMysql(url: string, poolSize: number, deadlineMs: number): Pro
   };
 }
 
-async function openSqlite(url: string, deadlineMs: number): Promise<Database> {
+async function openSqlite(url: string, deadlineMs: number, admit: Admit): Promise<Database> {
   const store = await SqliteStore.open(url, deadlineMs);
   try {
+    await admit(store);
     await migrateSqlite(store);
   } catch (error) {
     store.close();
@@ -89,12 +99,12 @@ async function openSqlite(url: string, deadlineMs: number): Promise<Database> {
   const prisma = sqlitePrisma as unknown as PrismaClient;
   return {
     dialect: 'sqlite',
-    url,
     deadlineMs,
     prisma,
     sql: store,
     now: async () => new Date(),
     ping: () => ping(store),
+    checkWrites: () => checkWrites(store),
     close: async () => {
       await prisma.$disconnect();
       store.close();
@@ -109,4 +119,11 @@ function transactionOptions(deadlineMs: number): { maxWait: number; timeout: num
 
 async function ping(sql: Sql): Promise<void> {
   await attempt(() => sql.all('SELECT 1 AS one'));
+}
+
+/** A row of its own, which nobody else waits for. */
+async function checkWrites(sql: Sql): Promise<void> {
+  const [row] = await attempt(() => sql.all(`SELECT ${READ_ONLY} FROM ${serverRow(sql.dialect)} AS server`));
+  if (row === undefined) throw new TrivetError('store_unavailable');
+  await attempt(() => sql.run('DELETE FROM duties WHERE name = ?', ['']));
 }

@@ -8,6 +8,8 @@ import { Repositories } from './repositories.ts';
 import { digestOf, seed, step, storeTest } from './stores-under-test.ts';
 import { untilBlocked } from './until-blocked.ts';
 
+const DAY_MS = 86_400_000;
+
 async function statesOf(db: Database, id: string): Promise<string[]> {
   const route = await new Repositories(db).routeById(id);
   return route!.replicas.map((replica) => `${replica.node} ${replica.state} ${replica.generation}`);
@@ -184,3 +186,56 @@ for (const [end, expected] of [['commits', 'commit'], ['rolls back', 'abort']] a
     t.is((await settling)!.outcome, expected);
   });
 }
+
+/** As if a decision had been made so many days ago. */
+async function age(db: Database, transaction: string, days: number): Promise<void> {
+  await db.sql.run('UPDATE transactions SET decided_at = ? WHERE id = ?', [new Date(Date.now() - days * DAY_MS), transaction]);
+}
+
+storeTest('old decisions go, but never the one that the repository stands at', async (t, store) => {
+  const db = await store.open();
+  const repository = await seed(db);
+  const decisions = new Decisions(db, 'c1');
+  const steps = [0, 1, 2].map((generation) => step(repository, generation));
+  for (const one of steps) {
+    t.is(await decisions.commit(one), 'committed');
+    await age(db, one.transactions[0]!, 100);
+  }
+  const [aborted, fresh] = [step(repository, 3), step(repository, 3)];
+  await decisions.settle(aborted);
+  await age(db, aborted.transactions[0]!, 8);
+  await decisions.settle(fresh);
+  t.is(await decisions.prune(90 * DAY_MS, 100), 3);
+  t.deepEqual((await decisions.page({ limit: 10 })).map(({ id }) => id).sort(), [steps[2]!.transactions[0], fresh.transactions[0]].sort());
+  t.deepEqual(await decisions.settle(steps[2]!), { outcome: 'commit', after: { generation: 3, digest: digestOf(3) } });
+  t.deepEqual(await decisions.settle(aborted), { outcome: 'abort' }, 'what nobody remembers is aborted again');
+});
+
+storeTest('a few at a time, all that may go goes, past what stays', async (t, store) => {
+  const db = await store.open();
+  const decisions = new Decisions(db, 'c1');
+  const made = [];
+  for (const name of ['one', 'two', 'three']) {
+    const repository = await seed(db, name);
+    for (const generation of [0, 1]) {
+      const one = step(repository, generation);
+      await decisions.commit(one);
+      made.push(one.transactions[0]!);
+    }
+  }
+  for (const [i, id] of made.entries()) await age(db, id, 200 - i);
+  let removed = 0;
+  for (let pass = 0; pass < 10; pass++) removed += await decisions.prune(90 * DAY_MS, 2);
+  t.is(removed, 3);
+  t.is((await decisions.page({ limit: 10 })).length, 3);
+});
+
+storeTest('a coordinator that was stopped until its abort may be forgotten commits nothing any more', async (t, store) => {
+  const db = await store.open();
+  const repository = await seed(db);
+  const decisions = new Decisions(db, 'c1');
+  const late = { ...step(repository, 0), batch: newId(Date.now() - 4 * DAY_MS) };
+  t.is(await decisions.commit(late), 'refused');
+  const control = { ...late, batch: newId(Date.now() - 3 * DAY_MS) };
+  t.is(await decisions.commit(control), 'committed', 'control: the same, in time');
+});

@@ -30,6 +30,8 @@ export type Settled = { outcome: 'commit'; after: { generation: number; digest: 
 export class Decisions {
   readonly #db: Database;
   readonly #controller: string;
+  /** Where the next look for decisions to prune begins. */
+  #prunedUntil = new Date(0);
 
   /** @param controller recorded as who decided */
   constructor(db: Database, controller: string) {
@@ -45,6 +47,7 @@ export class Decisions {
    * `refused`, and nothing has changed, when
    * - the repository isn't at `before` any more, or is in the trash, or gone;
    * - one of the transactions has a decision already, such as the abort of a node that asked too long ago;
+   * - it comes so late that its abort may have been forgotten (`prune`);
    * - fewer than a quorum of the configured replicas would be current afterwards, because something else took a
    *   promising replica's currency away since it promised. A `diverged` or `repairing` one isn't made current by a
    *   promise: its refs may be right, but its objects are doubted, or about to be swapped.
@@ -123,13 +126,48 @@ export class Decisions {
     return rows.map(toDecision);
   }
 
+  /**
+   * Removes decisions that nobody can ask for any more, a bounded number with each call. Returns how many.
+   *
+   * Of a repository's decisions to commit the latest always stays, for as long as the repository: every node might still
+   * be in doubt about it. The ones before are settled on a quorum, as a node promises a generation only when it holds the
+   * one before; a node that asks for one of those nevertheless, after all that time, is told to abort, finds itself behind,
+   * and is repaired.
+   *
+   * A decision to abort may go when no coordinator can commit the same batch any more, which `commit` sees to; whoever
+   * asks for it later inserts it anew.
+   */
+  async prune(retentionMs: number, limit: number): Promise<number> {
+    return attempt(async () => {
+      const now = (await this.#db.now()).getTime();
+      const aborted = await this.#db.sql.all(
+        "SELECT id FROM transactions WHERE outcome = 'abort' AND decided_at < ? ORDER BY decided_at LIMIT ?", [new Date(now - ABORTED_MS), limit],
+      );
+      const committed = await this.#db.sql.all(
+        `SELECT t.id, t.decided_at, CASE WHEN t.generation >= p.generation THEN 1 ELSE 0 END AS latest
+         FROM transactions t LEFT JOIN repositories p ON p.id = t.repository_id
+         WHERE t.outcome = 'commit' AND t.decided_at < ? AND t.decided_at >= ? ORDER BY t.decided_at LIMIT ?`,
+        [new Date(now - retentionMs), this.#prunedUntil, limit],
+      );
+      // What stays isn't looked at again until all others were.
+      const last = committed.length < limit ? new Date(0) : toDate(committed.at(-1)!['decided_at']);
+      this.#prunedUntil = last.getTime() === this.#prunedUntil.getTime() ? new Date(last.getTime() + 1) : last;
+      const ids = [...aborted, ...committed.filter((row) => Number(row['latest']) === 0)].map((row) => String(row['id']));
+      return ids.length === 0 ? 0 : this.#db.sql.run(`DELETE FROM transactions WHERE id IN (${placeholders(ids.length)})`, ids);
+    });
+  }
+
   async #commit(statements: Statements, decision: CommitDecision): Promise<void> {
     const { repository, before, after } = decision;
+    const latest = new Date(madeAtMs(decision.batch) + LATEST_MS);
+    // With SQLite the controller's own clock is the only one, and asking it takes no time.
+    if (statements.dialect === 'sqlite' && await this.#db.now() >= latest) throw new Refused();
+    const inTime = statements.dialect === 'mysql' ? 'UTC_TIMESTAMP(3) < ?' : '? IS NOT NULL';
     // First of all, because it locks the repository's row: from here decisions on one repository go one by one.
     const moved = await statements.run(
       `UPDATE repositories SET generation = ?, refs_digest = ?, default_branch = ?
-       WHERE id = ? AND generation = ? AND refs_digest = ? AND state <> 'trashed'`,
-      [after.generation, after.digest, after.head, repository, before.generation, before.digest],
+       WHERE id = ? AND generation = ? AND refs_digest = ? AND state <> 'trashed' AND ${inTime}`,
+      [after.generation, after.digest, after.head, repository, before.generation, before.digest, latest],
     );
     if (moved === 0 || after.generation <= before.generation) throw new Refused();
     await this.#insert(statements, decision, 'commit', after);
@@ -160,6 +198,17 @@ export class Decisions {
       transactions,
     );
   }
+}
+
+/** How long decisions to abort are kept. */
+const ABORTED_MS = 7 * 86_400_000;
+/** A batch is decided so long after its making at the latest: well before its abort could be forgotten, whatever the clocks say. */
+const LATEST_MS = ABORTED_MS / 2;
+/** The first digits of an id are the time of its making; see newId. */
+const TIME_DIGITS = 12;
+
+function madeAtMs(id: string): number {
+  return Number.parseInt(id.slice(0, TIME_DIGITS), 16);
 }
 
 const DECISION = `SELECT t.id, t.batch, t.repository_id, p.name, t.outcome, t.generation, t.decided_by, t.decided_at

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TrivetError } from '@trivet/proto/errors.ts';
-import { CommitUnanswered } from './sql.ts';
+import { CommitUnanswered, Undone, UnfitServer } from './sql.ts';
 
 /** A statement, or the wait for a connection, took longer than its deadline. */
 export class DeadlineExceeded extends Error {
@@ -44,7 +44,8 @@ export function classify(error: unknown): Failure {
 }
 
 /**
- * Runs one operation of the store, again when contention rolled it back, and makes a TrivetError of what goes wrong.
+ * Runs one operation of the store, again when contention rolled it back or a lost connection surely left nothing done,
+ * and makes a TrivetError of what goes wrong.
  * Every public method of the store is inside exactly one of these.
  * @param lost the code for a lost answer to COMMIT. Where a repetition does no harm, nobody needs to know of it
  */
@@ -60,13 +61,13 @@ export async function attempt<T>(
       if (error instanceof TrivetError) throw error;
       if (error instanceof CommitUnanswered) throw new TrivetError(lost, {}, { cause: error });
       const failure = classify(error);
-      if (failure === 'contention' && tried < ATTEMPTS && performance.now() - startedMs < MAX_TRYING_MS) {
+      if ((failure === 'contention' || error instanceof Undone) && tried < ATTEMPTS && performance.now() - startedMs < MAX_TRYING_MS) {
         await sleep(Math.random() * MAX_PAUSE_MS);
         continue;
       }
       // Fields go into answers to clients, and the database's words are none of theirs: those stay in the cause.
       const passing = failure === 'contention' || failure === 'unavailable';
-      throw new TrivetError(passing ? 'store_unavailable' : 'internal', {}, { cause: error });
+      throw new TrivetError(passing ? 'store_unavailable' : 'internal', isUnfit(error) ? { reason: 'read_only' } : {}, { cause: error });
     }
   }
 }
@@ -82,6 +83,10 @@ export async function withDeadline<T>(promise: Promise<T>, what: string, deadlin
   } finally {
     clearTimeout(timer);
   }
+}
+
+function isUnfit(error: unknown): boolean {
+  return error instanceof UnfitServer || (error instanceof Undone && error.cause instanceof UnfitServer);
 }
 
 /** mysql2 says `errno`, libsql `rawCode`, Prisma `code`; Prisma's own errors may carry a driver's as their cause. */

@@ -1,7 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TrivetError } from '@trivet/proto/errors.ts';
+import { classify } from './failure.ts';
 import type { MysqlStore } from './mysql-store.ts';
 import type { Statements } from './sql.ts';
 import type { SqliteStore } from './sqlite-store.ts';
@@ -20,6 +21,12 @@ export interface Migration {
   checksum: string;
 }
 
+/**
+ * A migration whose name ends so changes what older programs rely on, so they refuse the database once it is there.
+ * All others leave older programs working beside newer ones, which is what an upgrade one by one needs.
+ */
+const BREAKING = /_breaking$/;
+
 /** The migrations this program knows, oldest first, from Prisma's own folder layout. */
 export function knownMigrations(dialect: 'mysql' | 'sqlite', root: string = MIGRATIONS): Migration[] {
   const folder = join(root, dialect);
@@ -32,13 +39,15 @@ export function knownMigrations(dialect: 'mysql' | 'sqlite', root: string = MIGR
 
 /**
  * Brings the database to the schema of this program and records it in `_prisma_migrations` as Prisma does, so that
- * Prisma's own tools see the same history. Any number of openers may do this at once; one of them does the work.
+ * Prisma's own tools see the same history. Any number of openers may do this at once; one of them does the work. The
+ * lock makes the others wait. Where it doesn't reach them, as on another server of a cluster, they find the migration
+ * under way and end with `migration_incomplete`, having done nothing.
  *
  * MySQL commits every DDL statement by itself, so a crash can leave a migration half applied. Its row, written before
  * its first statement, then has no `finished_at`, and everyone who comes after stops there.
  *
- * Throws `migration_incomplete` in that case, and `schema_newer` when the table names a migration that isn't among
- * `migrations`: then a newer program has been here, and this one doesn't know what its own statements would do.
+ * Throws `migration_incomplete` in that case, and `schema_newer` when the table names a breaking migration that isn't
+ * among `migrations`: then a newer program has been here, and this one doesn't know what its own statements would do.
  */
 export async function migrateMysql(store: MysqlStore, migrations = knownMigrations('mysql')): Promise<void> {
   if (await isUpToDate(store, migrations)) return;
@@ -51,8 +60,7 @@ export async function migrateMysql(store: MysqlStore, migrations = knownMigratio
     try {
       await session.command(HISTORY_MYSQL);
       for (const migration of pending(await history(session), migrations)) {
-        const id = randomUUID();
-        await session.run(STARTED, [id, migration.checksum, migration.name, new Date(), 0]);
+        const id = await start(session, migration);
         for (const statement of statementsOf(migration.sql)) await session.command(statement);
         await session.run(FINISHED, [new Date(), 1, id]);
       }
@@ -70,8 +78,7 @@ export async function migrateSqlite(store: SqliteStore, migrations = knownMigrat
   await store.transaction(async (statements) => {
     await statements.run(HISTORY_SQLITE);
     for (const migration of pending(await history(statements), migrations)) {
-      const id = randomUUID();
-      await statements.run(STARTED, [id, migration.checksum, migration.name, new Date(), 0]);
+      const id = await start(statements, migration);
       for (const statement of statementsOf(migration.sql)) await statements.run(statement);
       await statements.run(FINISHED, [new Date(), 1, id]);
     }
@@ -81,6 +88,23 @@ export async function migrateSqlite(store: SqliteStore, migrations = knownMigrat
 /** The statements of a migration, of which each ends with a `;` at the end of a line. */
 export function statementsOf(sql: string): string[] {
   return sql.split(/;[ \t]*$/m).filter((part) => part.split('\n').some((line) => /^\s*[^\s-]/.test(line)));
+}
+
+/**
+ * Writes down that a migration begins, and gives its row's id. That is made of the name, and of how often it was rolled
+ * back: of two that begin at once, one finds it taken.
+ */
+async function start(statements: Statements, migration: Migration): Promise<string> {
+  const tried = await statements.all('SELECT id FROM _prisma_migrations WHERE migration_name = ?', [migration.name]);
+  const digits = createHash('sha256').update(`${tried.length} ${migration.name}`).digest('hex');
+  const id = digits.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  try {
+    await statements.run(STARTED, [id, migration.checksum, migration.name, new Date(), 0]);
+  } catch (error) {
+    if (classify(error) !== 'duplicate') throw error;
+    throw new TrivetError('migration_incomplete', { migration: migration.name }, { cause: error });
+  }
+  return id;
 }
 
 const STARTED = `INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at, applied_steps_count)
@@ -137,7 +161,7 @@ function pending(applied: readonly Applied[], migrations: readonly Migration[]):
   const incomplete = applied.find((row) => !row.finished);
   if (incomplete !== undefined) throw new TrivetError('migration_incomplete', { migration: incomplete.name });
   const known = new Set(migrations.map((migration) => migration.name));
-  const unknown = applied.find((row) => !known.has(row.name));
+  const unknown = applied.find((row) => !known.has(row.name) && BREAKING.test(row.name));
   if (unknown !== undefined) throw new TrivetError('schema_newer', { migration: unknown.name });
   const done = new Set(applied.map((row) => row.name));
   return migrations.filter((migration) => !done.has(migration.name));

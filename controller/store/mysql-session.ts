@@ -1,6 +1,12 @@
 import type { FieldPacket, PoolConnection, QueryResult, ResultSetHeader } from 'mysql2/promise';
 import { classify, DeadlineExceeded, withDeadline } from './failure.ts';
-import { type Argument, CommitUnanswered, type Row, type Statements } from './sql.ts';
+import { type Argument, CommitUnanswered, READ_ONLY, type Row, type Statements, Undone, UnfitServer } from './sql.ts';
+
+/**
+ * What a server says that can't be used: it was made read-only (1290, 1836), a plugin of its replication refuses (3100),
+ * or it isn't part of its cluster's majority (1047). A COMMIT that is answered so was rolled back.
+ */
+const UNFIT: ReadonlySet<unknown> = new Set([1047, 1290, 1836, 3100]);
 
 /**
  * One MySQL connection on loan from the pool. Every statement has a deadline.
@@ -14,16 +20,25 @@ export class MysqlSession implements Statements {
   readonly dialect = 'mysql';
   readonly #connection: PoolConnection;
   readonly #deadlineMs: number;
+  readonly #onBroken: (error: unknown) => void;
   #broken = false;
 
-  constructor(connection: PoolConnection, deadlineMs: number) {
+  /** @param onBroken told why, before anybody else hears of it */
+  constructor(connection: PoolConnection, deadlineMs: number, onBroken: (error: unknown) => void = () => {}) {
     this.#connection = connection;
     this.#deadlineMs = deadlineMs;
+    this.#onBroken = onBroken;
+  }
+
+  get broken(): boolean {
+    return this.#broken;
   }
 
   async all(sql: string, values: readonly Argument[] = []): Promise<Row[]> {
-    const [rows] = await this.execute(sql, values.map(toParameter));
-    return rows as unknown as Row[];
+    const [answer] = await this.execute(sql, values.map(toParameter));
+    const rows = answer as unknown as Row[];
+    if (!isOff(rows[0]?.[READ_ONLY])) this.#break(new UnfitServer('the server has become read-only'));
+    return rows;
   }
 
   async run(sql: string, values: readonly Argument[] = []): Promise<number> {
@@ -49,6 +64,7 @@ export class MysqlSession implements Statements {
       await this.command('COMMIT');
     } catch (error) {
       this.#destroy();
+      if (error instanceof UnfitServer) throw new Undone(error);
       throw classify(error) === 'contention' ? error : new CommitUnanswered(error);
     }
   }
@@ -69,9 +85,17 @@ export class MysqlSession implements Statements {
     try {
       return await withDeadline(answer, sql, this.#deadlineMs);
     } catch (error) {
-      if (error instanceof DeadlineExceeded || (error as { fatal?: boolean }).fatal === true) this.#destroy();
+      const { errno, fatal } = error as { errno?: number; fatal?: boolean };
+      if (UNFIT.has(errno)) this.#break(new UnfitServer('the server takes no writes', error));
+      if (error instanceof DeadlineExceeded || fatal === true) this.#break(error);
       throw error;
     }
+  }
+
+  #break(error: unknown): never {
+    this.#destroy();
+    this.#onBroken(error);
+    throw error;
   }
 
   #destroy(): void {
@@ -83,6 +107,11 @@ export class MysqlSession implements Statements {
 /** `YYYY-MM-DD hh:mm:ss.mmm` in UTC, which is how this program's connections give and take a DATETIME(3). */
 export function toDateTime(date: Date): string {
   return date.toISOString().replace('T', ' ').replace('Z', '');
+}
+
+/** MySQL says 0 and 1; a newer MariaDB knows more words than ON for servers that are read-only. */
+function isOff(value: Row[string] | undefined): boolean {
+  return value === undefined || /^(0|OFF)$/i.test(String(value));
 }
 
 function toParameter(value: Argument): string | number | null {

@@ -98,11 +98,23 @@ export class Replicas {
     }));
   }
 
-  /** How many replicas are in each state, over all repositories. */
-  async countByState(): Promise<Record<ReplicaState, number>> {
-    const rows = await attempt(() => this.#db.sql.all('SELECT state, COUNT(*) AS count FROM replicas GROUP BY state'));
+  /** How many there are. Reads an index from end to end. */
+  async count(): Promise<number> {
+    const [row] = await attempt(() => this.#db.sql.all('SELECT COUNT(*) AS count FROM replicas'));
+    return Number(row?.['count']);
+  }
+
+  /** How many replicas are in each state, over all repositories. Looks at those only that aren't current. @param total as `count` gave it */
+  async countByState(total?: number): Promise<Record<ReplicaState, number>> {
+    // Two ranges of the index beside `current`, which would be the whole table.
+    const rows = await attempt(() => this.#db.sql.all(
+      `SELECT state, COUNT(*) AS count FROM replicas WHERE state < 'current' GROUP BY state
+       UNION ALL SELECT state, COUNT(*) AS count FROM replicas WHERE state > 'current' GROUP BY state`,
+    ));
     const counts = Object.fromEntries(REPLICA_STATES.map((state) => [state, 0])) as Record<ReplicaState, number>;
     for (const row of rows) counts[row['state'] as ReplicaState] = Number(row['count']);
+    const others = rows.reduce((sum, row) => sum + Number(row['count']), 0);
+    counts.current = Math.max(0, (total ?? await this.count()) - others);
     return counts;
   }
 }

@@ -7,7 +7,7 @@ import { insertImport, type NewImport } from './imports.ts';
 import { nameKey, nameTaken, trashName } from './names.ts';
 import { openJobs } from './open-jobs.ts';
 import type { NodeState, Replica, ReplicaState, RepositoryState, Route } from './rows.ts';
-import { placeholders, type Row, toDate } from './sql.ts';
+import { placeholders, READ_ONLY, type Row, serverRow, toDate } from './sql.ts';
 
 export interface NewRepository {
   id: string;
@@ -74,13 +74,13 @@ export class Repositories {
 
   /** The repository of this name, which is compared byte by byte. One indexed statement: every request asks this. */
   async route(name: string): Promise<Route | undefined> {
-    const route = await this.#one(ROUTE_BY_NAME, name);
+    const route = await this.#one('name', name);
     // MySQL takes no notice of spaces at the end.
     return route?.repository.name === name ? route : undefined;
   }
 
   async routeById(id: string): Promise<Route | undefined> {
-    return this.#one(ROUTE_BY_ID, id);
+    return this.#one('id', id);
   }
 
   /**
@@ -98,14 +98,19 @@ export class Repositories {
 
   async #between(after: string, before: string, limit: number): Promise<Route[]> {
     return toRoutes(await attempt(() => this.#db.sql.all(
-      `${ROUTE} JOIN (SELECT id FROM repositories WHERE name > ? AND name < ? ORDER BY name LIMIT ?) AS page ON page.id = p.id
+      `SELECT ${COLUMNS} FROM repositories p ${REPLICAS} JOIN (SELECT id FROM repositories WHERE name > ? AND name < ? ORDER BY name LIMIT ?) AS page ON page.id = p.id
        ORDER BY p.name`,
       [after, before, limit],
     )));
   }
 
-  async #one(sql: string, key: string): Promise<Route | undefined> {
-    return toRoutes(await attempt(() => this.#db.sql.all(sql, [key])))[0];
+  /** One row at least, even of nothing: only a server that takes writes knows what isn't there. */
+  async #one(column: 'name' | 'id', key: string): Promise<Route | undefined> {
+    const rows = await attempt(() => this.#db.sql.all(
+      `SELECT ${COLUMNS}, server.${READ_ONLY} FROM ${serverRow(this.#db.dialect)} AS server
+       LEFT JOIN repositories p ON p.${column} = ? ${REPLICAS}`, [key],
+    ));
+    return toRoutes(rows.filter((row) => row['id'] !== null))[0];
   }
 }
 
@@ -116,16 +121,12 @@ const TRASH_END = '.trash0';
 /** Behind every name: names are ASCII, and end before this. */
 const LAST_NAME = '~';
 
-const ROUTE = `SELECT p.id, p.name, p.state AS repository_state, p.object_format, p.default_branch, p.replication_factor,
+const COLUMNS = `p.id, p.name, p.state AS repository_state, p.object_format, p.default_branch, p.replication_factor,
     p.intended_factor, p.generation, p.refs_digest, p.deny_non_fast_forwards, p.deny_deletes, p.created_at, p.trashed_name, p.trashed_at,
     r.node_id, r.state, r.generation AS replica_generation, r.digest, r.reason, r.changed_at, r.verified_at, r.checked_at,
-    n.url, n.state AS node_state
-  FROM repositories p
-  LEFT JOIN replicas r ON r.repository_id = p.id
+    n.url, n.state AS node_state`;
+const REPLICAS = `LEFT JOIN replicas r ON r.repository_id = p.id
   LEFT JOIN nodes n ON n.id = r.node_id`;
-
-const ROUTE_BY_NAME = `${ROUTE} WHERE p.name = ?`;
-const ROUTE_BY_ID = `${ROUTE} WHERE p.id = ?`;
 
 /** Rows, one for each replica, as routes in the order in which their repositories first appear. */
 function toRoutes(rows: readonly Row[]): Route[] {

@@ -33,6 +33,30 @@ export class CommitUnanswered extends Error {
   }
 }
 
+/** Nothing was done, surely: the connection was lost before COMMIT was sent, or none was to be had. */
+export class Undone extends Error {
+  constructor(cause: unknown) {
+    super('the database was lost before anything was done', { cause });
+    this.name = 'Undone';
+  }
+}
+
+/** This server can't be used at the moment: it takes no writes, or isn't part of its own cluster. Another one may. */
+export class UnfitServer extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'UnfitServer';
+  }
+}
+
+/** The column by which a query asks whether the server that answers takes writes: what another one reads may be old. */
+export const READ_ONLY = 'server_read_only';
+
+/** A table of one row with the column READ_ONLY. */
+export function serverRow(dialect: 'mysql' | 'sqlite'): string {
+  return dialect === 'mysql' ? `(SELECT @@global.read_only AS ${READ_ONLY})` : `(SELECT 0 AS ${READ_ONLY})`;
+}
+
 /** `?, ?, ?` for as many values. */
 export function placeholders(count: number): string {
   return count === 0 ? '' : `?${', ?'.repeat(count - 1)}`;

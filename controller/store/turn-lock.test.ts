@@ -28,7 +28,7 @@ mariadbTest('the turn of a controller whose connection died is free', async (t, 
   const repository = newId();
   const turn = await dead.acquire(repository, 1_000);
   const [row] = await db.sql.all('SELECT IS_USED_LOCK(?) AS connection', [`trivet-turn-${repository}`]);
-  await db.mysql!.query(`KILL ${Number(row!['connection'])}`);
+  await db.sql.run(`KILL ${Number(row!['connection'])}`);
   const next = await alive.acquire(repository, 30_000);
   t.truthy(next);
   await t.notThrowsAsync(turn!.release());

@@ -1,7 +1,6 @@
-import mysql from 'mysql2/promise';
+import type mysql from 'mysql2/promise';
 import type { Database } from './database.ts';
-import { attempt, DeadlineExceeded, withDeadline } from './failure.ts';
-import { connectionOptions } from './mysql-store.ts';
+import { attempt, withDeadline } from './failure.ts';
 
 export interface TurnLockOptions {
   /** Connections at most, one for each repository in whose turn this controller is or for which it waits. */
@@ -99,17 +98,11 @@ export class TurnLock {
   async #connection(): Promise<mysql.Connection> {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
-    const pending = mysql.createConnection(connectionOptions(this.#db.url, this.#db.deadlineMs));
-    try {
-      const connection = await withDeadline(pending, 'connecting', this.#db.deadlineMs);
-      // It may end while it is idle; without a listener the error would end the process.
-      connection.on('error', () => this.#forget(connection));
-      connection.on('end', () => this.#forget(connection));
-      return connection;
-    } catch (error) {
-      if (error instanceof DeadlineExceeded) pending.then((connection) => connection.destroy(), () => {});
-      throw error;
-    }
+    const connection = await this.#db.connect!();
+    // It may end while it is idle; without a listener the error would end the process.
+    connection.on('error', () => this.#forget(connection));
+    connection.on('end', () => this.#forget(connection));
+    return connection;
   }
 
   #keep(connection: mysql.Connection): void {

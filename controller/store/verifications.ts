@@ -10,6 +10,9 @@ const COLUMN = {
   check: { next: 'next_check_at', done: 'checked_at' },
 } as const;
 
+/** A prime: rows that follow one another are far apart in any interval. */
+const STRIDE = 1_000_003;
+
 export interface DueVerification {
   repository: string;
   node: string;
@@ -27,19 +30,27 @@ export class Verifications {
   /**
    * Plans what nobody has planned yet, spread evenly over the interval: a thousand new repositories must not all be
    * due at once.
-   * @param spread gives a number from 0 to 1 for each replica
+   * @param limit replicas at most
+   * @param random gives a number from 0 to 1
+   * @returns how many there were
    */
-  async plan(kind: VerificationKind, intervalMs: number, limit: number, spread: () => number): Promise<void> {
+  async plan(kind: VerificationKind, intervalMs: number, limit: number, random: () => number): Promise<number> {
     const { next } = COLUMN[kind];
-    await attempt(async () => {
-      const rows = await this.#db.sql.all(`SELECT repository_id, node_id FROM replicas WHERE ${next} IS NULL LIMIT ?`, [limit]);
-      const now = (await this.#db.now()).getTime();
-      for (const row of rows) {
-        await this.#db.sql.run(
-          `UPDATE replicas SET ${next} = ? WHERE repository_id = ? AND node_id = ? AND ${next} IS NULL`,
-          [new Date(now + Math.round(spread() * intervalMs)), String(row['repository_id']), String(row['node_id'])],
+    return attempt(async () => {
+      const [found] = await this.#db.sql.all(`SELECT 1 AS found FROM replicas WHERE ${next} IS NULL LIMIT 1`);
+      if (found === undefined) return 0;
+      const now = await this.#db.now();
+      const seed = Math.floor(random() * STRIDE);
+      // One statement: after a table was filled from elsewhere there are hundreds of thousands to plan.
+      return this.#db.dialect === 'mysql'
+        ? this.#db.sql.run(
+          `UPDATE replicas SET ${next} = TIMESTAMPADD(MICROSECOND, 1000 * FLOOR(RAND(?) * ?), ?) WHERE ${next} IS NULL LIMIT ?`,
+          [seed, intervalMs, now, limit],
+        )
+        : this.#db.sql.run(
+          `UPDATE replicas SET ${next} = ? + (rowid * ${STRIDE} + ?) % ? WHERE rowid IN (SELECT rowid FROM replicas WHERE ${next} IS NULL LIMIT ?)`,
+          [now, seed, intervalMs, limit],
         );
-      }
     });
   }
 
@@ -90,14 +101,13 @@ export class Verifications {
     });
   }
 
-  /** When the current replica that was verified longest ago was verified; undefined when one never was. */
-  async oldest(kind: VerificationKind): Promise<{ at: Date | undefined; never: number }> {
+  /** When the current replica that was verified longest ago was verified; undefined while none was. The first row of an index. */
+  async oldest(kind: VerificationKind): Promise<Date | undefined> {
     const { done } = COLUMN[kind];
     const [row] = await attempt(() => this.#db.sql.all(
-      `SELECT MIN(${done}) AS oldest, SUM(CASE WHEN ${done} IS NULL THEN 1 ELSE 0 END) AS never FROM replicas WHERE state = 'current'`,
+      `SELECT ${done} AS oldest FROM replicas WHERE state = 'current' AND ${done} IS NOT NULL ORDER BY ${done} LIMIT 1`,
     ));
-    const oldest = row?.['oldest'] ?? null;
-    return { at: oldest === null ? undefined : toDate(oldest), never: Number(row?.['never'] ?? 0) };
+    return row === undefined ? undefined : toDate(row['oldest']);
   }
 }
 

@@ -45,7 +45,7 @@ const CONTROLLER_METRICS: Record<string, string> = {
   trivet_votes_lost_total: 'counter', trivet_batches_total: 'counter', trivet_batch_transactions: 'histogram', trivet_reads_total: 'counter', trivet_repairs_total: 'counter',
   trivet_repair_bytes_total: 'counter', trivet_repair_objects_total: 'counter', trivet_repair_seconds: 'histogram', trivet_repair_jobs: 'gauge', trivet_replicas: 'gauge',
   trivet_verifications_total: 'counter', trivet_verification_age_seconds: 'gauge', trivet_findings_total: 'counter', trivet_findings_open: 'gauge',
-  trivet_repositories_at_risk: 'gauge', trivet_data_losses_total: 'counter', trivet_imports_total: 'counter',
+  trivet_repositories_at_risk: 'gauge', trivet_data_losses_total: 'counter', trivet_imports_total: 'counter', trivet_controllers: 'gauge',
   trivet_settled_total: 'counter', trivet_node_healthy: 'gauge', trivet_node_silences_total: 'counter', trivet_node_clock_skew_seconds: 'gauge',
   trivet_placement_steps_total: 'counter', trivet_repositories_unplaced: 'gauge', trivet_surplus_copies_removed_total: 'counter', trivet_pushes_voting: 'gauge', trivet_turns_waiting: 'gauge',
 };

@@ -21,6 +21,10 @@ import { TurnLocks } from './store/shared-turn.ts';
 import { SimStore } from './store/sim-store.ts';
 import { Watch } from './watch.ts';
 import { giveTimeBack, takeOverTime } from './world-time.ts';
+import { EPOCH_MS } from './parts/process.ts';
+
+/** What every id begins with, as a batch is decided within days of its making or never: the time at which runs begin. */
+const ID_TIME = EPOCH_MS.toString(16).padStart(12, '0');
 
 /** Who was found to be violated, how, and when. */
 export interface Violation {
@@ -127,12 +131,12 @@ export class Simulation {
   }
 
   newId(): string {
-    return (++this.#ids).toString(16).padStart(32, '0');
+    return ID_TIME + (++this.#ids).toString(16).padStart(20, '0');
   }
 
-  /** Ids here are small numbers. */
+  /** Behind their time, ids here are small numbers. */
   short(id: string): string {
-    return id.replace(/^0+/, '');
+    return (id.startsWith(ID_TIME) ? id.slice(ID_TIME.length) : id).replace(/^0+/, '');
   }
 
   positionText({ generation, digest }: { generation: number; digest: string }): string {
