@@ -1,11 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { until } from '../cluster.ts';
 import { hasProgram } from '../programs.ts';
 import { attempt } from './commands.ts';
 
+const BRIDGE = '/sys/class/net/docker0';
 const START_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 30_000;
 
@@ -30,15 +32,21 @@ export function whyNoEngine(): string | undefined {
 export class Engine {
   readonly environment: NodeJS.ProcessEnv;
   readonly #daemon: ChildProcess;
+  readonly #directory: string;
+  /** Whether the machine's default bridge was there before, for another engine. */
+  readonly #hadBridge: boolean;
 
-  private constructor(daemon: ChildProcess, environment: NodeJS.ProcessEnv) {
+  private constructor(daemon: ChildProcess, directory: string, hadBridge: boolean, environment: NodeJS.ProcessEnv) {
     this.#daemon = daemon;
+    this.#directory = directory;
+    this.#hadBridge = hadBridge;
     this.environment = environment;
   }
 
   /** @throws Error with the end of the engine's log when it doesn't come up, as in a container without rights */
   static async start(directory: string): Promise<Engine> {
     await mkdir(directory, { recursive: true });
+    const hadBridge = existsSync(BRIDGE);
     const socket = `unix://${join(directory, 'socket')}`;
     const logPath = join(directory, 'log');
     const log = await open(logPath, 'w');
@@ -48,7 +56,7 @@ export class Engine {
     await log.close();
     // The classic builder: the newer one is a program of its own that Debian's engine doesn't bring.
     const environment = { ...process.env, DOCKER_HOST: socket, DOCKER_BUILDKIT: '0', COMPOSE_DOCKER_CLI_BUILD: '0' };
-    const engine = new Engine(daemon, environment);
+    const engine = new Engine(daemon, directory, hadBridge, environment);
     try {
       await until(async () => daemon.exitCode !== null || (await attempt('docker', ['info'], { environment })).code === 0, START_DEADLINE_MS, () => 'dockerd does not answer');
       if (daemon.exitCode !== null) throw new Error(`dockerd ended with ${daemon.exitCode}`);
@@ -59,12 +67,16 @@ export class Engine {
     }
   }
 
+  /** Ends the engine, and takes away what engines leave: a mount in their directory, and the default bridge. */
   async stop(): Promise<void> {
-    if (this.#daemon.exitCode !== null || this.#daemon.signalCode !== null) return;
-    const ended = once(this.#daemon, 'exit');
-    this.#daemon.kill('SIGTERM');
-    const killer = setTimeout(() => this.#daemon.kill('SIGKILL'), STOP_DEADLINE_MS);
-    await ended;
-    clearTimeout(killer);
+    if (this.#daemon.exitCode === null && this.#daemon.signalCode === null) {
+      const ended = once(this.#daemon, 'exit');
+      this.#daemon.kill('SIGTERM');
+      const killer = setTimeout(() => this.#daemon.kill('SIGKILL'), STOP_DEADLINE_MS);
+      await ended;
+      clearTimeout(killer);
+    }
+    await attempt('umount', [join(this.#directory, 'exec', 'netns', 'default')]);
+    if (!this.#hadBridge) await attempt('ip', ['link', 'delete', 'docker0']);
   }
 }
