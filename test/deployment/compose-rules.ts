@@ -65,7 +65,7 @@ export function complaints(file: ComposeFile, imageIsHardened: (service: Compose
       rule(condition === 'service_healthy', `starts before ${other} is healthy`);
     }
     for (const [key, value] of Object.entries(service.environment ?? {})) {
-      rule(!/PASSWORD|TOKEN|SECRET|STORE|KEY/.test(key) || String(value).startsWith('/run/secrets/'), `has ${key} in its environment`);
+      rule(key === 'TRIVET_REPLACE_TOKEN' || !/PASSWORD|TOKEN|SECRET|STORE|KEY/.test(key) || String(value).startsWith('/run/secrets/'), `has ${key} in its environment`);
     }
     for (const path of Object.values(service.environment ?? {}).map(String).filter((value) => value.startsWith('/run/secrets/'))) {
       rule(service.secrets?.includes(path.slice('/run/secrets/'.length)) === true, `is not given ${path}`);
