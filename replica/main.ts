@@ -9,6 +9,7 @@ import { readReplicaConfig } from './config.ts';
 import { makeContext } from './context.ts';
 import { DirectoryInUse, lockDirectory } from './directory/lock.ts';
 import { ownerOf, WrongDirectory, wrongDirectory } from './directory/owner.ts';
+import { gitVersion } from './git/version.ts';
 import { makeServer } from './http/server.ts';
 import { announceWrongDirectory, restart } from './participant/restart.ts';
 import { startLoops } from './participant/loops.ts';
@@ -43,7 +44,7 @@ try {
   });
   await app.listen({ host: config.host, port: config.port });
   await context.imports.removeLeftovers();
-  await restart(context, () => context.stopping !== false).catch((error: unknown) => {
+  await restart(context, await gitVersion(), () => context.stopping !== false).catch((error: unknown) => {
     // It was told to stop while it started: whoever does that ends the process.
     if (context.stopping === false) throw error;
   });

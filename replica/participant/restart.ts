@@ -3,7 +3,6 @@ import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { ReplicaConfig } from '../config.ts';
 import type { ReplicaContext } from '../context.ts';
 import { joinCluster } from '../directory/owner.ts';
-import { gitVersion } from '../git/version.ts';
 import type { ReportRequest } from '@trivet/proto/messages.ts';
 import { VERSION } from '@trivet/proto/version.ts';
 import { Controllers, isRefusal } from './controllers.ts';
@@ -29,15 +28,15 @@ export async function announceWrongDirectory(config: ReplicaConfig, owner: strin
 /**
  * The restart handshake: says hello to a controller, settles what is in doubt, brings the disk in order, reports where
  * every replica stands, and only then lets the node serve. Waits for a controller as long as it takes.
+ * @param git the version of git on this machine, to be told
  * @param stopping ends the waiting when the process is told to stop
  * @throws TrivetError wrong_directory, wrong_cluster, node_id_in_use, node_removed when a controller says so, which no waiting
  *   would change
  */
-export async function restart(context: ReplicaContext, stopping: () => boolean): Promise<void> {
+export async function restart(context: ReplicaContext, git: string, stopping: () => boolean): Promise<void> {
   const { config, owner, boot, clock, controllers, disk, journal, replicas, log } = context;
   const startedAt = clock.elapsed();
   const records = await journal.read();
-  const git = await gitVersion();
   const shakeHands = async () => {
     const { cluster } = await controllers.handshake({
       node: config.node, url: config.url, boot, directory: owner, zone: config.zone, version: VERSION, gitVersion: git,

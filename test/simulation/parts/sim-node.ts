@@ -74,7 +74,7 @@ export class NodeLife {
 
   /** As the real program starts: the restart handshake, with the background work beside it. */
   start(): void {
-    this.#begin(restart(this.context, () => false));
+    this.#begin(restart(this.context, '', () => false));
   }
 
   /** As it is when it has been up for a while. */
