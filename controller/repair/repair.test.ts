@@ -90,6 +90,13 @@ for (const reason of ['diverged', 'corrupt', 'missing'] as const) {
   });
 }
 
+test('one on which git has failed is checked object by object, and healed: it may have been damaged since it fell behind', async (t) => {
+  const failedBefore = { ...job('outdated'), lastError: 'git_failed {"args":["fetch"]}' };
+  const world = Object.assign(new World(), { looks: [DAMAGED, EQUAL] });
+  await new Repair(world, { bytesPerSecond: undefined, turnMs: 10_000 }).run(failedBefore, new AbortController().signal);
+  t.deepEqual(world.said.slice(0, 3), ['full verify of n3', 'objects by heal from n1', 'full verify of n3']);
+});
+
 test('other refs on the disk than in memory are not equal, whatever memory says', async (t) => {
   const world = Object.assign(new World(), { looks: [{ ...EQUAL, diskDigest: D(4) }] });
   t.is((await run(world, 'diverged'))[0], 'fetch');

@@ -1,5 +1,5 @@
 import type { Clock } from '@trivet/proto/clock.ts';
-import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
+import { asTrivetError, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
 import type { RepairAnswer, RepairRequest, RepairWay, ReplicaPosition, VerifyAnswer } from '@trivet/proto/messages.ts';
 import { EMPTY_REFS_DIGEST } from '@trivet/proto/refs-digest.ts';
 import type { JobProgress } from '../store/jobs.ts';
@@ -47,6 +47,14 @@ const LITTLE_BYTES = 1024 * 1024;
 const MAX_OBJECT_ROUNDS = 10;
 /** Reasons that cast doubt on objects, so that equal refs are not enough to be admitted. */
 const OBJECTS_IN_DOUBT: ReadonlySet<JobReason> = new Set(['diverged', 'corrupt', 'missing']);
+
+/**
+ * Also one that only missed something may have been damaged since: nobody verifies a replica that isn't current. Then git
+ * fails on what it finds there, however often it is tried.
+ */
+function castsDoubtOnObjects({ reason, lastError }: RepairJob): boolean {
+  return OBJECTS_IN_DOUBT.has(reason) || (lastError ?? '').startsWith('git_failed' satisfies ErrorCode);
+}
 
 /**
  * Brings one replica back, in the cheapest way that is sound:
@@ -103,7 +111,7 @@ class Run {
   }
 
   async run(): Promise<RepairResult> {
-    let look = await this.#look(OBJECTS_IN_DOUBT.has(this.#job.reason));
+    let look = await this.#look(castsDoubtOnObjects(this.#job));
     const heals = look.found === 'damaged';
     if (heals) {
       await this.#heal(look.position);

@@ -160,7 +160,8 @@ export class Maintenance {
         events.ended(id, due, 'done', clock.elapsed() - startedAt, result.value);
       }
     } catch (error) {
-      const fault = asTrivetError(error);
+      // Whatever it was that gave way when it was stopped.
+      const fault = asTrivetError(signal.aborted ? signal.reason : error);
       const isGone = fault.code === 'replica_missing';
       const unheard = fault.code === 'store_unavailable' ? 'refused' : 'failed';
       const outcome = signal.aborted || fault.code === 'aborted' ? 'stopped' : unheard;

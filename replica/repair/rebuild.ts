@@ -6,6 +6,7 @@ import type { Failpoint } from '@trivet/proto/failpoint.ts';
 import type { RefsSnapshot, ReplicaPosition } from '@trivet/proto/messages.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import type { Journal } from '../participant/journal.ts';
+import { asDiskFailure } from '../refs/disk-failure.ts';
 import { removeOrphanLocks, RefStore } from '../refs/ref-store.ts';
 import { readReplicaRecord, writeReplicaRecord } from '../repository/position-file.ts';
 import type { Replica } from '../repository/replica.ts';
@@ -30,7 +31,7 @@ export interface RebuildParts {
  * and then those refs. They are written only after the proof, so whatever the refs of a half-built replica name is there,
  * and what a crash leaves can be gone on with.
  * @returns where it is built
- * @throws TrivetError as `bring`
+ * @throws TrivetError as `bring`, disk_failure
  */
 export async function build(
   gitDir: string, objectFormat: ObjectFormat, snapshot: RefsSnapshot, round: Round,
@@ -38,7 +39,7 @@ export async function build(
   if (snapshot.objectFormat !== objectFormat) {
     throw new TrivetError('repair_failed', { source: round.source.url, problem: `the source is ${snapshot.objectFormat}` });
   }
-  await mkdir(dirname(gitDir), { recursive: true });
+  await mkdir(dirname(gitDir), { recursive: true }).catch((error: unknown) => { throw asDiskFailure(error); });
   const directory = await rebuildingDirectory(gitDir, round.job);
   const refs = await openOrCreate(directory, objectFormat, snapshot.head);
   await touch(directory);

@@ -49,8 +49,10 @@ export const CONTROLS: readonly Control[] = [
   {
     name: 'compare-and-set on the generation', without: 'a decision counts whatever the repository is at',
     guards: { ...REAL, sql: (sql) => rewritten(sql, (text, values) => {
-      const at = text.indexOf('AND generation = ? AND refs_digest = ?');
-      return at < 0 || !text.includes('UPDATE repositories') ? text : [text.slice(0, at), values.slice(0, -2)];
+      const guard = 'AND generation = ? AND refs_digest = ?';
+      if (!text.includes('UPDATE repositories') || !text.includes(guard)) return text;
+      const before = text.slice(0, text.indexOf(guard)).split('?').length - 1;
+      return [text.replace(guard, ''), values.toSpliced(before, 2)];
     }) },
     // Nodes hold one promise at a time, so two decisions meet only where a promise was lost with its disk while SQL was slow.
     set: [

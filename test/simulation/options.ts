@@ -72,7 +72,7 @@ export const CALM: SimulationOptions = {
     voteStallMs: 50, voteGraceMs: 8, voteMs: 150, turnMs: 300, prepareGraceMs: 6, prepareMs: 80, decideMs: 500, commitGraceMs: 6, commitMs: 80,
     headersMs: 100, bodyIdleMs: 100, readMs: 80, silentMs: 3, drainMs: 40,
   },
-  catchUpMs: 20, promiseDeadlineMs: 120, voteExpiryMs: 600, journalBytes: 4_000, tickMs: 150, heartbeatMs: 600, reconcileMs: 400, sweepMs: 1_000, verifyIntervalMs: 0, leaseMs: 800,
+  catchUpMs: 20, promiseDeadlineMs: 120, voteExpiryMs: 600, journalBytes: 4_000, tickMs: 150, heartbeatMs: 400, reconcileMs: 400, sweepMs: 1_000, verifyIntervalMs: 0, leaseMs: 800,
   repairMs: 600, askMs: 100, sqlMs: 120, sqlSlowMs: 150, clientMs: 1_500,
 };
 

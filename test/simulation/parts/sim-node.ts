@@ -67,6 +67,8 @@ export class NodeLife {
       config: { node: node.name, url: node.name, promiseDeadlineMs: options.promiseDeadlineMs, voteExpiryMs: options.voteExpiryMs, journalBytes: options.journalBytes },
       boot, ready: false, clock: this.process.clock, replicas: this.replicas, disk: this.replicas.disk(), journal: this.journal, hasRoom: () => !node.disk.full,
       participant: this.participant, inDoubt, controllers,
+      // Files of objects are not simulated.
+      maintenance: { tick: async () => {} },
       log: { info: nothing, warn: nothing, error: nothing },
       metrics: { settled: { inc: nothing }, ready: { set: nothing } },
     } as unknown as ReplicaContext;
