@@ -190,14 +190,15 @@ test.serial('the rest of a refused body is read, so that the next request on the
   });
 });
 
-test.serial('names that differ in case only are two repositories', async (t) => {
+test.serial('a name that differs from another in case only is refused, says which, and leads nowhere', async (t) => {
   const { target } = t.context;
-  const [upper, lower] = [await target.cluster.create('Case'), await target.cluster.create('case')];
-  t.not(upper.id, lower.id);
+  await target.cluster.create('Case');
+  const response = await fetch(`${target.cluster.url}/api/repos/case`, { method: 'POST' });
+  t.is(response.status, 409);
+  t.like(await response.json(), { code: 'repository_exists', fields: { existing: 'Case' } });
   const answer = await target.ask({ ...push({}), target: '/git/case.git/git-receive-pack' });
-  t.regex(answer.body, /unpack ok/);
+  t.is(answer.status, 404);
   t.is((await target.cluster.show('Case')).generation, 0);
-  t.is((await target.cluster.show('case')).generation, 1);
 });
 
 test.serial('a node tells nothing to whoever has no token, but its health and its metrics', async (t) => {
