@@ -1,6 +1,7 @@
 import test from 'ava';
 import fastify from 'fastify';
 import { tmpdir } from 'node:os';
+import { systemClock } from '@trivet/proto/clock.ts';
 import type { ReplicaContext } from '../context.ts';
 import { registerHealth } from './health.ts';
 
@@ -9,7 +10,7 @@ for (const [ready, writable, code, status] of [[true, true, 200, 'ok'], [true, f
     const app = fastify();
     t.teardown(() => app.close());
     registerHealth(app, {
-      ready, isWritable: () => writable, config: { node: 'n1', directory: tmpdir() }, boot: 'b', replicas: { opened: [] },
+      ready, stopping: false, isWritable: () => writable, config: { node: 'n1', directory: tmpdir() }, boot: 'b', replicas: { opened: [] }, maintenance: {}, clock: systemClock,
     } as unknown as ReplicaContext);
     const answer = await app.inject('/readyz');
     t.is(answer.statusCode, code);

@@ -62,6 +62,8 @@ export async function fetchAll(request: FetchRequest, objectFormat: ObjectFormat
     git.child.stdout.resume();
     git.child.stdin.end();
     const { code } = await git.done;
+    over.abort();
+    await watching;
     signal.throwIfAborted();
     if (code !== 0) throw new TrivetError('import_failed', { problem: lastWords(said) });
     const { refs } = await scanRefs(gitDir, objectFormat);
@@ -98,7 +100,9 @@ async function environmentOf({ gitDir, source, signal }: FetchRequest): Promise<
 
 /** Throws when more has come than may, or the disk is nearly full. */
 async function watchSize({ gitDir, maxBytes, hasRoom, progress }: FetchRequest, over: AbortSignal): Promise<void> {
-  while (!over.aborted) {
+  for (let last = false; !last;) {
+    // Once more when it is over: most of it may have come since the last look.
+    last = over.aborted;
     const bytes = await bytesIn(packDirectory(gitDir));
     progress.bytes = Math.max(progress.bytes, bytes);
     if (bytes > maxBytes) throw new TrivetError('import_failed', { problem: 'larger than TRIVET_IMPORT_BYTES', limit: maxBytes });
