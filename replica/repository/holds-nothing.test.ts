@@ -40,7 +40,7 @@ for (const [what, fill] of [
       if (!open && what !== 'a vote') node.context.replicas.reopen(repository.id);
       t.false(await removeIfEmpty(node, repository.id));
       t.true(existsSync(join(node.gitDir(repository.id), 'HEAD')));
-      await node.request('DELETE', `/repositories/${repository.id}`);
+      await node.context.replicas.remove(repository.id);
       t.false(existsSync(node.gitDir(repository.id)), 'control: what is to go whatever it holds goes');
     });
   }
