@@ -83,6 +83,7 @@ storeTest('ten processes that open an empty database at once all get it, migrate
 
 mariadbTest('openers whose locks keep nobody out do no harm: one migrates, and whoever meets it there ends', async (t, store) => {
   const openers = Array.from({ length: 6 }, () => new MysqlStore(store.url, { poolSize: 2, deadlineMs: 5_000 }));
+  t.teardown(async () => { for (const opener of openers) await opener.close(); });
   // As on several servers of a cluster, of which each has locks of its own.
   const results = await Promise.allSettled(openers.map((opener) => migrateMysql(heldByAll(opener))));
   const refused = results.filter((result) => result.status === 'rejected');
@@ -91,7 +92,6 @@ mariadbTest('openers whose locks keep nobody out do no harm: one migrates, and w
   const db = await store.open();
   t.is((await db.sql.all('SELECT id FROM _prisma_migrations')).length, knownMigrations('mysql').length);
   t.is(await new Decisions(db, 'c1').commit(step(await seed(db), 0)), 'committed');
-  for (const opener of openers) await opener.close();
 });
 
 /** The same store, in which locks of MySQL keep nobody out. */

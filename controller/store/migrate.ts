@@ -95,7 +95,9 @@ export function statementsOf(sql: string): string[] {
  * back: of two that begin at once, one finds it taken.
  */
 async function start(statements: Statements, migration: Migration): Promise<string> {
-  const tried = await statements.all('SELECT id FROM _prisma_migrations WHERE migration_name = ?', [migration.name]);
+  const tried = await statements.all('SELECT rolled_back_at FROM _prisma_migrations WHERE migration_name = ?', [migration.name]);
+  // When the history was read it was still to be done: somebody else has begun it since, and may even be through.
+  if (tried.some((row) => row['rolled_back_at'] === null)) throw new TrivetError('migration_incomplete', { migration: migration.name });
   const digits = createHash('sha256').update(`${tried.length} ${migration.name}`).digest('hex');
   const id = digits.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
   try {
