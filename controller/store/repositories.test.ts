@@ -99,7 +99,7 @@ storeTest('a node keeps its state when it registers again', async (t, store) => 
   const [node] = await nodes.list();
   t.like(node, { id: 'n1', url: 'http://two', boot: boots[1], state: 'quiesced' });
   t.true(Math.abs(node!.seenAt.getTime() - Date.now()) < 60_000);
-  await t.throwsAsync(nodes.setState('n2', 'active'), { code: 'not_found' });
+  await t.throwsAsync(nodes.setState('n2', 'active'), { code: 'node_not_found' });
 });
 
 storeTest('events come in order, and only what was delivered is taken out', async (t, store) => {
