@@ -1,6 +1,7 @@
 import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { Failpoint } from '@trivet/proto/failpoint.ts';
+import { asDiskFailure } from '../refs/disk-failure.ts';
 import type { Replica } from '../repository/replica.ts';
 import type { Replicas } from '../repository/replicas.ts';
 import { dueFor, type Due, type DueLimits } from './due.ts';
@@ -161,7 +162,9 @@ export class Maintenance {
       }
     } catch (error) {
       // Whatever it was that gave way when it was stopped.
-      const fault = asTrivetError(signal.aborted ? signal.reason : error);
+      const given: unknown = signal.aborted ? signal.reason : error;
+      // The disk's own words, as of a store that was taken away meanwhile.
+      const fault = given instanceof Error && 'syscall' in given ? asDiskFailure(given) : asTrivetError(given);
       const isGone = fault.code === 'replica_missing';
       const unheard = fault.code === 'store_unavailable' ? 'refused' : 'failed';
       const outcome = signal.aborted || fault.code === 'aborted' ? 'stopped' : unheard;
