@@ -202,7 +202,7 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     trash: new TrashBin({
       trash: new Trash(database), repositories, retentionMs: config.trashRetentionMs, failpoint, onPurged: (repository) => events.purged(repository),
     }),
-    joining: new Joining(nodeRows, client),
+    joining: new Joining(nodeRows, cluster, client),
     nodeStates: new NodeStates({ rows: nodeRows, nodes, membership, removals, onChanged: (node, state) => events.nodeStateChanged(node, state) }),
     placement: new Placement({
       membership, nodeRows, nodes, verify: (repository) => verification.verifyMembers(repository), events, clock: systemClock, random: Math.random,

@@ -1,6 +1,7 @@
+import { conditionAsker } from './condition.ts';
 import type { ControllerContext } from './context.ts';
 import type { DutyName } from './duties.ts';
-import { setCondition, type ClusterCondition } from './metrics.ts';
+import { setCondition } from './metrics.ts';
 import type { KnownNode } from './nodes/node-registry.ts';
 import type { NodeFacts } from './store/nodes.ts';
 import { ALIVE_MS } from './store/controllers.ts';
@@ -104,34 +105,4 @@ function factsOf(nodes: readonly KnownNode[]): NodeFacts[] {
   return nodes.flatMap(({ id, status, healthy, clockSkewMs }) => (healthy && status !== undefined ? [{
     id, diskTotalBytes: status.diskTotalBytes, diskFreeBytes: status.diskFreeBytes, loadAverage: status.loadAverage, clockSkewMs: clockSkewMs ?? null,
   }] : []));
-}
-
-/** How often replicas are counted anew; those that aren't current are counted each time. */
-const COUNT_MS = 60_000;
-
-/** Asks SQL for the condition of the whole cluster, with as little work for it as will do. */
-function conditionAsker(context: ControllerContext): () => Promise<ClusterCondition> {
-  let total = 0;
-  let countedAt = -Infinity;
-  return async () => {
-    if (performance.now() - countedAt > COUNT_MS) {
-      total = await context.replicas.count();
-      countedAt = performance.now();
-    }
-    return conditionOf(context, total);
-  };
-}
-
-async function conditionOf({ atRisk, findings, jobs, replicas, verifications }: ControllerContext, total: number): Promise<ClusterCondition> {
-  const age = async (kind: 'verify' | 'check') => {
-    const at = await verifications.oldest(kind);
-    return at === undefined ? 0 : Math.max(0, (Date.now() - at.getTime()) / 1000);
-  };
-  return {
-    replicas: await replicas.countByState(total),
-    atRisk: await atRisk.count(),
-    jobs: await jobs.countOpen(),
-    findings: await findings.countOpen(),
-    verificationAgeSeconds: { verify: await age('verify'), check: await age('check') },
-  };
 }

@@ -4,8 +4,9 @@ import { parseId, wholeNumber } from './arguments.ts';
 import { examples } from './examples.ts';
 import { EXIT } from './exit.ts';
 import { act } from './session.ts';
+import { showPage } from './show-page.ts';
 import { formatTime } from './terminal/format.ts';
-import { table, type Column } from './terminal/table.ts';
+import type { Column } from './terminal/table.ts';
 
 interface Options { after?: string; limit: number }
 
@@ -17,10 +18,7 @@ export function addDataLosses(parent: Command): void {
     .addHelpText('after', examples(['trivet data-losses', 'has anything ever been given up?']))
     .action(act<Options>(async ({ api, screen }, { after, limit }) => {
       const page = await api.get(DataLossPage, '/api/v1/data-losses', { after, limit });
-      if (screen.json) screen.document(page);
-      else if (page.items.length === 0) screen.print('Nothing was ever given up.');
-      else screen.print(...table(page.items, COLUMNS, screen));
-      if (!screen.json && page.next !== null) screen.note(`There are more: --after ${page.next}`);
+      showPage(screen, page, COLUMNS, 'Nothing was ever given up.');
       return EXIT.fine;
     }));
 }

@@ -4,8 +4,9 @@ import { parseId, parseNode, parseRepository, wholeNumber } from './arguments.ts
 import { examples } from './examples.ts';
 import { EXIT } from './exit.ts';
 import { act } from './session.ts';
+import { showPage } from './show-page.ts';
 import { formatAge } from './terminal/format.ts';
-import { table, type Column } from './terminal/table.ts';
+import type { Column } from './terminal/table.ts';
 
 interface Options { state: 'open' | 'resolved' | 'all'; repository?: string; node?: string; after?: string; limit: number }
 
@@ -24,10 +25,7 @@ export function addFindings(parent: Command): void {
     .action(act<Options>(async ({ api, screen }, { state, repository, node, after, limit }) => {
       const open = state === 'all' ? undefined : state === 'open';
       const page = await api.get(FindingPage, '/api/v1/findings', { open, repository, node, after, limit });
-      if (screen.json) screen.document(page);
-      else if (page.items.length === 0) screen.print(state === 'all' ? 'No findings.' : `No ${state} findings.`);
-      else screen.print(...table(page.items, columns(Date.now()), screen));
-      if (!screen.json && page.next !== null) screen.note(`There are more: --after ${page.next}`);
+      showPage(screen, page, columns(Date.now()), state === 'all' ? 'No findings.' : `No ${state} findings.`);
       return page.items.some((finding) => finding.resolvedAt === null) ? EXIT.failed : EXIT.fine;
     }));
 }

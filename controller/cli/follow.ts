@@ -51,6 +51,27 @@ export async function followJobs(
   }
 }
 
+/**
+ * Looks at one thing until it is over. A cluster that doesn't answer for a moment is asked again.
+ * @param what.tell called before each pause
+ * @param what.trouble called with what is wrong with the cluster
+ * @returns it as it was seen last
+ * @throws Unreachable, Refused, Interrupted
+ */
+export async function followOne<T>(ports: Pick<FollowPorts, 'pause' | 'now'>, first: T, what: {
+  isOver(value: T): boolean; look(): Promise<T>; tell(value: T): void; trouble?(text: string): void;
+}): Promise<T> {
+  const patience = new Patience(ports.now);
+  let value = first;
+  while (!what.isOver(value)) {
+    what.tell(value);
+    await ports.pause(LOOK_MS);
+    const trouble = await patience.tryTo(async () => { value = await what.look(); });
+    if (trouble !== undefined) what.trouble?.(trouble);
+  }
+  return value;
+}
+
 /** Bears with a cluster that doesn't answer, but not for ever. */
 export class Patience {
   readonly #now: () => number;

@@ -4,7 +4,7 @@ import { parseNode } from './arguments.ts';
 import { examples } from './examples.ts';
 import { EXIT } from './exit.ts';
 import { Interrupted } from './faults.ts';
-import { followPorts, LOOK_MS, Patience } from './follow.ts';
+import { followOne, followPorts } from './follow.ts';
 import { drainText } from './node-text.ts';
 import { act, type Session } from './session.ts';
 
@@ -32,24 +32,22 @@ export function addNodesDrain(parent: Command): void {
 /** Until it is drained, or somebody wants something else of it. */
 async function follow(session: Session, begun: NodeAnswer): Promise<NodeAnswer> {
   const { api, screen } = session;
-  const ports = followPorts(session);
-  const patience = new Patience(ports.now);
-  let node = begun;
   let told = '';
   try {
-    while (node.state !== 'drained' && node.wish === 'draining') {
-      const text = drainText(node);
-      if (screen.liveProgress !== undefined) screen.liveProgress.draw([text]);
-      else if (text !== told) screen.note(text);
-      told = text;
-      await ports.pause(LOOK_MS);
-      await patience.tryTo(async () => { node = await api.get(NodeAnswer, `/api/v1/nodes/${node.id}`); });
-    }
+    return await followOne(followPorts(session), begun, {
+      isOver: ({ state, wish }) => state === 'drained' || wish !== 'draining',
+      look: () => api.get(NodeAnswer, `/api/v1/nodes/${begun.id}`),
+      tell: (node) => {
+        const text = drainText(node);
+        if (screen.liveProgress !== undefined) screen.liveProgress.draw([text]);
+        else if (text !== told) screen.note(text);
+        told = text;
+      },
+    });
   } catch (error) {
     if (error instanceof Interrupted) screen.note('Stopped looking; the drain goes on.');
     throw error;
   } finally {
     screen.liveProgress?.clear();
   }
-  return node;
 }

@@ -5,7 +5,7 @@ import { examples } from './examples.ts';
 import { EXIT } from './exit.ts';
 import { jobColumns } from './job-text.ts';
 import { act } from './session.ts';
-import { table } from './terminal/table.ts';
+import { showPage } from './show-page.ts';
 
 interface Options { state: string; repository?: string; node?: string; after?: string; limit: number }
 
@@ -24,10 +24,7 @@ export function addRepairList(parent: Command): void {
     ))
     .action(act<Options>(async ({ api, screen }, { state, repository, node, after, limit }) => {
       const page = await api.get(JobPage, '/api/v1/repair-jobs', { state: state === 'all' ? undefined : state, repository, node, after, limit });
-      if (screen.json) screen.document(page);
-      else if (page.items.length === 0) screen.print(state === 'all' ? 'No repair jobs.' : `No ${state} repair jobs.`);
-      else screen.print(...table(page.items, jobColumns(Date.now()), screen));
-      if (!screen.json && page.next !== null) screen.note(`There are more: --after ${page.next}`);
+      showPage(screen, page, jobColumns(Date.now()), state === 'all' ? 'No repair jobs.' : `No ${state} repair jobs.`);
       return EXIT.fine;
     }));
 }

@@ -4,7 +4,7 @@ import { parseRepository } from './arguments.ts';
 import { examples } from './examples.ts';
 import { EXIT } from './exit.ts';
 import { Interrupted } from './faults.ts';
-import { followPorts, LOOK_MS, Patience } from './follow.ts';
+import { followOne, followPorts } from './follow.ts';
 import { addNewRepositoryOptions, newRepositoryBody, type NewRepositoryOptions } from './new-repository.ts';
 import { importLine } from './repository-text.ts';
 import { act, type Session } from './session.ts';
@@ -37,22 +37,20 @@ export function addReposImport(parent: Command): void {
 /** @returns the import at its end; each change is told on standard error */
 async function follow(session: Session, started: ImportAnswer): Promise<ImportAnswer> {
   const { api, screen } = session;
-  const ports = followPorts(session);
-  const patience = new Patience(ports.now);
-  let last = started;
   let told = '';
   try {
-    while (last.state === 'waiting' || last.state === 'running') {
-      const line = importLine(last);
-      if (line !== told) screen.note(line);
-      told = line;
-      await ports.pause(LOOK_MS);
-      const trouble = await patience.tryTo(async () => { last = await api.get(ImportAnswer, `/api/v1/imports/${last.id}`); });
-      if (trouble !== undefined) screen.note(trouble);
-    }
+    return await followOne(followPorts(session), started, {
+      isOver: ({ state }) => state !== 'waiting' && state !== 'running',
+      look: () => api.get(ImportAnswer, `/api/v1/imports/${started.id}`),
+      tell: (value) => {
+        const line = importLine(value);
+        if (line !== told) screen.note(line);
+        told = line;
+      },
+      trouble: (text) => screen.note(text),
+    });
   } catch (error) {
-    if (error instanceof Interrupted) screen.note(`Stopped looking; the import goes on: ${last.id}`);
+    if (error instanceof Interrupted) screen.note(`Stopped looking; the import goes on: ${started.id}`);
     throw error;
   }
-  return last;
 }

@@ -1,11 +1,12 @@
 import { Option, type Command } from 'commander';
-import { IMPORT_STATES, ImportPage } from '../rest/import.ts';
+import { IMPORT_STATES, ImportPage, type ImportAnswer } from '../rest/import.ts';
 import { parseId, wholeNumber } from './arguments.ts';
 import { examples } from './examples.ts';
 import { EXIT } from './exit.ts';
 import { importLine } from './repository-text.ts';
 import { act } from './session.ts';
-import { table } from './terminal/table.ts';
+import { showPage } from './show-page.ts';
+import type { Column } from './terminal/table.ts';
 
 interface Options { state: string; after?: string; limit: number }
 
@@ -21,14 +22,13 @@ export function addReposImports(parent: Command): void {
     ))
     .action(act<Options>(async ({ api, screen }, { state, after, limit }) => {
       const page = await api.get(ImportPage, '/api/v1/imports', { state: state === 'all' ? undefined : state, after, limit });
-      if (screen.json) screen.document(page);
-      else if (page.items.length === 0) screen.print(state === 'all' ? 'No imports.' : `No ${state} imports.`);
-      else {
-        screen.print(...table(page.items, [
-          { title: 'ID', cell: ({ id }) => id }, { title: 'SOURCE', cell: ({ source }) => source }, { title: 'WHAT', cell: importLine },
-        ], screen));
-      }
-      if (!screen.json && page.next !== null) screen.note(`There are more: --after ${page.next}`);
+      showPage(screen, page, IMPORT_COLUMNS, state === 'all' ? 'No imports.' : `No ${state} imports.`);
       return EXIT.fine;
     }));
 }
+
+const IMPORT_COLUMNS: Column<ImportAnswer>[] = [
+  { title: 'ID', cell: ({ id }) => id },
+  { title: 'SOURCE', cell: ({ source }) => source },
+  { title: 'WHAT', cell: importLine },
+];

@@ -5,7 +5,7 @@ import { examples } from './examples.ts';
 import { EXIT } from './exit.ts';
 import { REPOSITORY_COLUMNS } from './repository-text.ts';
 import { act } from './session.ts';
-import { table } from './terminal/table.ts';
+import { showPage } from './show-page.ts';
 
 interface Options { after?: string; limit: number }
 
@@ -20,10 +20,7 @@ export function addReposList(parent: Command): void {
     ))
     .action(act<Options>(async ({ api, screen }, { after, limit }) => {
       const page = await api.get(RepositoryPage, '/api/v1/repositories', { after, limit });
-      if (screen.json) screen.document(page);
-      else if (page.items.length === 0) screen.print('No repositories.');
-      else screen.print(...table(page.items, REPOSITORY_COLUMNS, screen));
-      if (!screen.json && page.next !== null) screen.note(`There are more: --after ${page.next}`);
+      showPage(screen, page, REPOSITORY_COLUMNS, 'No repositories.');
       return EXIT.fine;
     }));
 }

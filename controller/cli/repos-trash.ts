@@ -5,7 +5,7 @@ import { examples } from './examples.ts';
 import { EXIT } from './exit.ts';
 import { trashColumns } from './repository-text.ts';
 import { act } from './session.ts';
-import { table } from './terminal/table.ts';
+import { showPage } from './show-page.ts';
 
 interface Options { after?: string; limit: number }
 
@@ -17,10 +17,7 @@ export function addReposTrash(parent: Command): void {
     .addHelpText('after', examples(['trivet repos trash', 'what is there, and for how long']))
     .action(act<Options>(async ({ api, screen }, { after, limit }) => {
       const page = await api.get(RepositoryPage, '/api/v1/trash', { after, limit });
-      if (screen.json) screen.document(page);
-      else if (page.items.length === 0) screen.print('The trash is empty.');
-      else screen.print(...table(page.items, trashColumns(Date.now()), screen));
-      if (!screen.json && page.next !== null) screen.note(`There are more: --after ${page.next}`);
+      showPage(screen, page, trashColumns(Date.now()), 'The trash is empty.');
       return EXIT.fine;
     }));
 }

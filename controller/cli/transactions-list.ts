@@ -4,7 +4,7 @@ import { parseId, parseRepository, wholeNumber } from './arguments.ts';
 import { examples } from './examples.ts';
 import { EXIT } from './exit.ts';
 import { act } from './session.ts';
-import { table } from './terminal/table.ts';
+import { showPage } from './show-page.ts';
 import { TRANSACTION_COLUMNS } from './transaction-text.ts';
 
 interface Options { repository?: string; outcome?: TransactionAnswer['outcome']; after?: string; limit: number }
@@ -22,10 +22,7 @@ export function addTransactionsList(parent: Command): void {
     ))
     .action(act<Options>(async ({ api, screen }, { repository, outcome, after, limit }) => {
       const page = await api.get(TransactionPage, '/api/v1/transactions', { repository, outcome, after, limit });
-      if (screen.json) screen.document(page);
-      else if (page.items.length === 0) screen.print('No such transactions.');
-      else screen.print(...table(page.items, TRANSACTION_COLUMNS, screen));
-      if (!screen.json && page.next !== null) screen.note(`There are more: --after ${page.next}`);
+      showPage(screen, page, TRANSACTION_COLUMNS, 'No such transactions.');
       return EXIT.fine;
     }));
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { ControllerContext } from '../context.ts';
+import { freeShare } from '../nodes/free-share.ts';
 
 /** REST: nodes, as SQL lists them and as this controller finds them. */
 export function registerNodes(app: FastifyInstance, context: ControllerContext): void {
@@ -19,7 +20,7 @@ export function registerNodes(app: FastifyInstance, context: ControllerContext):
         diskTotalBytes: disk?.diskTotalBytes ?? null,
         // What gitmesh's clients read.
         timestamp: row.seenAt.getTime(),
-        diskUsage: disk === undefined ? 0 : 1 - disk.diskFreeBytes / Math.max(disk.diskTotalBytes, 1),
+        diskUsage: disk === undefined ? 0 : 1 - freeShare(disk),
       };
     });
   });

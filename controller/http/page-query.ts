@@ -13,7 +13,7 @@ export const PAGE_QUERY = {
 };
 
 export interface PageQuery {
-  /** An id. */
+  /** The key of a row: an id, but for repositories, which are ordered by name. */
   after: string | undefined;
   limit: number;
 }
@@ -34,15 +34,23 @@ export function limitOf({ limit }: { limit?: string }): number {
   return number;
 }
 
+/** One page of rows that have an id, and where the next begins. @param read as of `readPageBy` */
+export function readPage<Row extends { id: string }, Item>(
+  query: PageQuery, read: (page: PageQuery) => Promise<Row[]>, describe: (row: Row) => Item,
+): Promise<PageOf<Item>> {
+  return readPageBy((row) => row.id, query, read, describe);
+}
+
 /**
  * One page of rows and where the next begins.
+ * @param keyOf what the rows are ordered by
  * @param read gives at most `limit` rows that come after `after`
  */
-export async function readPage<Row extends { id: string }, Item>(
-  query: PageQuery, read: (page: PageQuery) => Promise<Row[]>, describe: (row: Row) => Item,
+export async function readPageBy<Row, Item>(
+  keyOf: (row: Row) => string, query: PageQuery, read: (page: PageQuery) => Promise<Row[]>, describe: (row: Row) => Item,
 ): Promise<PageOf<Item>> {
   // One more than asked for: it tells whether there is another page.
   const rows = await read({ ...query, limit: query.limit + 1 });
   const shown = rows.slice(0, query.limit);
-  return { items: shown.map(describe), next: rows.length > query.limit ? shown.at(-1)!.id : null };
+  return { items: shown.map(describe), next: rows.length > query.limit ? keyOf(shown.at(-1)!) : null };
 }

@@ -4,10 +4,11 @@ import type { FastifyInstance } from 'fastify';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { ControllerContext } from '../context.ts';
 import { RepositoryAnswer, RepositoryPage } from '../rest/repository.ts';
+import type { Route } from '../store/rows.ts';
 import { describeRepository } from './describe-repository.ts';
 import { branchRef, nameBelow, namedRepository } from './named-repository.ts';
 import { NEW_REPOSITORY, newRepository } from './new-repository.ts';
-import { limitOf, PAGE_QUERY } from './page-query.ts';
+import { limitOf, PAGE_QUERY, readPageBy } from './page-query.ts';
 
 const closed = { additionalProperties: false };
 const PATH = '/api/v1/repositories';
@@ -27,10 +28,8 @@ export function registerRepositories(plain: FastifyInstance, context: Controller
   const one = { response: { 200: RepositoryAnswer } };
 
   app.get(PATH, { schema: { querystring: ListQuery, response: { 200: RepositoryPage } } }, async (request) => {
-    const limit = limitOf(request.query);
-    const routes = await context.repositories.list({ after: request.query.after, limit: limit + 1 });
-    const items = routes.slice(0, limit).map((route) => describeRepository(route));
-    return { items, next: routes.length > limit ? items.at(-1)!.name : null };
+    const query = { after: request.query.after, limit: limitOf(request.query) };
+    return readPageBy(nameOf, query, (page) => context.repositories.list(page), (route) => describeRepository(route));
   });
 
   app.post(PATH, { schema: { body: CreateBody, response: { 201: RepositoryAnswer } } }, async (request, reply) => {
@@ -63,4 +62,8 @@ export function registerRepositories(plain: FastifyInstance, context: Controller
     if (route === undefined) throw new TrivetError('repository_not_found', { repository: id });
     return describeRepository(route, context.trash.expiresAt(route.repository.trashed?.at ?? new Date()));
   });
+}
+
+function nameOf({ repository }: Route): string {
+  return repository.name;
 }

@@ -7,7 +7,7 @@ import { RepositoryAnswer, RepositoryPage } from '../rest/repository.ts';
 import type { Route } from '../store/rows.ts';
 import { describeRepository } from './describe-repository.ts';
 import { namedRepository } from './named-repository.ts';
-import { PAGE_QUERY, pageQuery } from './page-query.ts';
+import { PAGE_QUERY, pageQuery, readPageBy } from './page-query.ts';
 
 const closed = { additionalProperties: false };
 const PATH = '/api/v1/trash';
@@ -22,10 +22,7 @@ export function registerTrash(plain: FastifyInstance, { repositories, trash }: C
   const one = { params: Params, response: { 200: RepositoryAnswer } };
 
   app.get(PATH, { schema: { querystring: ListQuery, response: { 200: RepositoryPage } } }, async (request) => {
-    const { after, limit } = pageQuery(request.query);
-    const routes = await repositories.trash({ after, limit: limit + 1 });
-    const items = routes.slice(0, limit).map(describe);
-    return { items, next: routes.length > limit ? items.at(-1)!.id : null };
+    return readPageBy(({ repository }) => repository.id, pageQuery(request.query), (page) => repositories.trash(page), describe);
   });
 
   app.post(`${PATH}/:id/restore`, { schema: { ...one, body: RestoreBody } }, async (request) => {

@@ -10,8 +10,8 @@ const known = { id: 'n1', url: 'http://old', boot: OLD, state: 'active' } as Nod
 const newcomer = { node: 'n1', url: 'http://new', boot: NEW };
 
 /** @param answers what answers at the old URL: a boot; undefined: nobody */
-function joining(node: Node | undefined, answers: string | undefined, cluster?: string) {
-  return new Joining({ get: async () => node, cluster: async () => cluster }, (id, url) => ({
+function joining(node: Node | undefined, answers: string | undefined, cluster = 'c'.repeat(32)) {
+  return new Joining({ get: async () => node }, cluster, (id, url) => ({
     status: async () => {
       if (answers === undefined || url !== 'http://old') throw new TrivetError('node_unreachable', { node: id });
       return { node: id, boot: answers } as NodeStatus;

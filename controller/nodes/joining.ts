@@ -13,22 +13,24 @@ export interface Newcomer {
 
 /** Decides whether a process that has started may be the node it says it is. Nothing is changed here. */
 export class Joining {
-  readonly #nodes: Pick<Nodes, 'get' | 'cluster'>;
+  readonly #nodes: Pick<Nodes, 'get'>;
+  readonly #cluster: string;
   readonly #client: (node: string, url: string) => Pick<NodeClient, 'status'>;
 
-  constructor(nodes: Pick<Nodes, 'get' | 'cluster'>, client: (node: string, url: string) => Pick<NodeClient, 'status'>) {
+  /** @param cluster the id of the one that this controller belongs to */
+  constructor(nodes: Pick<Nodes, 'get'>, cluster: string, client: (node: string, url: string) => Pick<NodeClient, 'status'>) {
     this.#nodes = nodes;
+    this.#cluster = cluster;
     this.#client = client;
   }
 
   /**
-   * @returns the cluster's id, if it has one
+   * @returns the cluster's id
    * @throws TrivetError wrong_cluster, node_removed, node_id_in_use
    */
-  async admit({ node, url, boot, cluster }: Newcomer): Promise<string | undefined> {
-    const ours = await this.#nodes.cluster();
-    if (ours !== undefined && cluster !== undefined && cluster !== ours) {
-      throw new TrivetError('wrong_cluster', { node, directoryOf: cluster, cluster: ours });
+  async admit({ node, url, boot, cluster }: Newcomer): Promise<string> {
+    if (cluster !== undefined && cluster !== this.#cluster) {
+      throw new TrivetError('wrong_cluster', { node, directoryOf: cluster, cluster: this.#cluster });
     }
     const known = await this.#nodes.get(node);
     if (known?.state === 'removed') throw new TrivetError('node_removed', { node });
@@ -36,7 +38,7 @@ export class Joining {
     if (known !== undefined && known.url !== url && known.boot !== boot && await this.#lives(node, known.url, known.boot)) {
       throw new TrivetError('node_id_in_use', { node, url: known.url });
     }
-    return ours;
+    return this.#cluster;
   }
 
   /** Whether that process of the node still answers where it was last. */

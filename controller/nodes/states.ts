@@ -1,6 +1,6 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { Membership } from '../store/membership.ts';
-import type { Nodes } from '../store/nodes.ts';
+import { HEARD_WITHIN_MS, type Nodes } from '../store/nodes.ts';
 import type { Removals } from '../store/removals.ts';
 import type { Node, NodeState, ReplicaState } from '../store/rows.ts';
 import type { KnownNode, NodeRegistry } from './node-registry.ts';
@@ -21,8 +21,6 @@ export interface NodeView {
   removals: number;
 }
 
-/** What counts as heard of lately: a node that anybody hears of isn't dead. */
-const HEARD_WITHIN_MS = 10_000;
 /** Replicas taken away from a dead node by one query. */
 const BATCH = 500;
 

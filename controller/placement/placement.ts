@@ -1,7 +1,8 @@
 import type { Clock } from '@trivet/proto/clock.ts';
+import { freeShare } from '../nodes/free-share.ts';
 import type { NodeRegistry } from '../nodes/node-registry.ts';
 import type { Members, Membership } from '../store/membership.ts';
-import type { Nodes } from '../store/nodes.ts';
+import { HEARD_WITHIN_MS, type Nodes } from '../store/nodes.ts';
 import type { Node } from '../store/rows.ts';
 import { Away } from './away.ts';
 import { planRepository, type PlacementSteps, type PlannedNode } from './plan.ts';
@@ -30,8 +31,6 @@ export interface PlacementEvents {
   unplaced(count: number): void;
 }
 
-/** What counts as heard of lately, where a replica's going depends on others. */
-const HEARD_WITHIN_MS = 10_000;
 /** Repositories read by one query, looked at by one tick, and scanned by one query. */
 const BATCH = 200;
 const PER_TICK = 500;
@@ -112,7 +111,7 @@ export class Placement {
 
   #measured({ id, zone, diskFreeBytes, diskTotalBytes, loadAverage }: Node): Omit<PlannedNode, 'role' | 'room'> {
     const status = this.#nodes.get(id)?.status;
-    const free = status === undefined ? (diskFreeBytes ?? 0) / Math.max(diskTotalBytes ?? 1, 1) : status.diskFreeBytes / Math.max(status.diskTotalBytes, 1);
+    const free = freeShare(status ?? { diskFreeBytes: diskFreeBytes ?? 0, diskTotalBytes: diskTotalBytes ?? 1 });
     return { id, zone, usable: this.#nodes.writable(id) !== undefined, free, load: status?.loadAverage ?? loadAverage ?? 0 };
   }
 

@@ -1,7 +1,7 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { NodeRegistry } from '../nodes/node-registry.ts';
 import type { DataLosses } from '../store/data-losses.ts';
-import type { Nodes } from '../store/nodes.ts';
+import { HEARD_WITHIN_MS, type Nodes } from '../store/nodes.ts';
 import type { Repositories } from '../store/repositories.ts';
 import type { DataLossRecord, Replica, Route } from '../store/rows.ts';
 
@@ -32,9 +32,6 @@ export interface DataLossPlan {
   replicas: { node: string; generation: number; digest: string; becomes: 'current' | 'diverged' }[];
   acceptedAt: Date | null;
 }
-
-/** A node that any controller has heard of so lately is alive, whatever this one sees. */
-const HEARD_WITHIN_MS = 10_000;
 
 /**
  * The last resort, for a repository of which no replica has the newest acknowledged state any more: an operator names

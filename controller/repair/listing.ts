@@ -1,11 +1,10 @@
+import { madeAtMs } from '@trivet/proto/id.ts';
 import type { NodeRegistry } from '../nodes/node-registry.ts';
 import type { Findings } from '../store/findings.ts';
 import type { Removals } from '../store/removals.ts';
 import type { Replicas } from '../store/replicas.ts';
 import type { Repositories } from '../store/repositories.ts';
 
-/** The first digits of an id are the time of its making; see newId. */
-const TIME_DIGITS = 12;
 /** Empty directories asked about in one pass at most, for each node. */
 const MAX_ASKED = 1_000;
 
@@ -76,8 +75,4 @@ export class Listing {
   async #removeIfEmpty(id: string, node: string): Promise<boolean> {
     return await this.#nodes.usable(node)?.client.removeReplica(id, { ifEmpty: true }).catch(() => false) ?? false;
   }
-}
-
-function madeAtMs(id: string): number {
-  return Number.parseInt(id.slice(0, TIME_DIGITS), 16);
 }

@@ -4,6 +4,7 @@ import { asTrivetError, TrivetError, type ErrorCode } from '@trivet/proto/errors
 import type { RepairProgress } from '@trivet/proto/messages.ts';
 import type { JobProgress, RepairJobs } from '../store/jobs.ts';
 import type { RepairJob } from '../store/rows.ts';
+import { lastErrorOf } from './last-error.ts';
 import type { Repair, RepairResult } from './repair.ts';
 
 /** What reconcile needs to know of nodes. */
@@ -146,7 +147,7 @@ export class Reconcile {
       const { code, fields } = asTrivetError(handedOver ? this.#stop.signal.reason : error);
       const counts = !PASSING.has(code);
       const pauseMs = counts ? Math.min(RETRY_MS * 2 ** Math.min(job.attempt - 1, 20), MAX_RETRY_MS) : handedOver ? 0 : PASSING_RETRY_MS;
-      await this.#jobs.fail(job, describe(code, fields), pauseMs, counts).catch(() => {});
+      await this.#jobs.fail(job, lastErrorOf(code, fields), pauseMs, counts).catch(() => {});
       this.#events.repairFailed(job, code, fields);
     } finally {
       cancelReports();
@@ -171,9 +172,4 @@ export class Reconcile {
 
 function toProgress({ objects, totalObjects, bytes, totalBytes }: RepairProgress): JobProgress {
   return { objects, totalObjects, bytes, totalBytes };
-}
-
-/** The code, and what a person needs to know beside it. */
-function describe(code: string, fields: Readonly<Record<string, unknown>>): string {
-  return Object.keys(fields).length === 0 ? code : `${code} ${JSON.stringify(fields)}`;
 }

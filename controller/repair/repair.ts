@@ -1,9 +1,10 @@
 import type { Clock } from '@trivet/proto/clock.ts';
-import { asTrivetError, TrivetError, type ErrorCode } from '@trivet/proto/errors.ts';
+import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { RepairAnswer, RepairRequest, RepairWay, ReplicaPosition, VerifyAnswer } from '@trivet/proto/messages.ts';
 import { EMPTY_REFS_DIGEST } from '@trivet/proto/refs-digest.ts';
 import type { JobProgress } from '../store/jobs.ts';
 import type { JobReason, RepairJob, ReplicaState, Route } from '../store/rows.ts';
+import { hasFailedBy } from './last-error.ts';
 
 /** What a repair needs of the world; the simulation gives it another one. */
 export interface RepairPorts {
@@ -52,8 +53,8 @@ const OBJECTS_IN_DOUBT: ReadonlySet<JobReason> = new Set(['diverged', 'corrupt',
  * Also one that only missed something may have been damaged since: nobody verifies a replica that isn't current. Then git
  * fails on what it finds there, however often it is tried.
  */
-function castsDoubtOnObjects({ reason, lastError }: RepairJob): boolean {
-  return OBJECTS_IN_DOUBT.has(reason) || (lastError ?? '').startsWith('git_failed' satisfies ErrorCode);
+function castsDoubtOnObjects(job: RepairJob): boolean {
+  return OBJECTS_IN_DOUBT.has(job.reason) || hasFailedBy('git_failed', job);
 }
 
 /**

@@ -4,6 +4,7 @@ import { newId } from '@trivet/proto/id.ts';
 import type { Policy } from '@trivet/proto/messages.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
 import { headValue, RefsDigest } from '@trivet/proto/refs-digest.ts';
+import { freeShare } from '../nodes/free-share.ts';
 import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
 import { chooseNodes, type PlacementNode } from '../placement/choose.ts';
 import type { NewImport } from '../store/imports.ts';
@@ -85,6 +86,6 @@ export class Creation {
 }
 
 function describe({ id, zone, healthy, status }: KnownNode): PlacementNode {
-  const free = status === undefined ? 0 : status.diskFreeBytes / Math.max(status.diskTotalBytes, 1);
+  const free = status === undefined ? 0 : freeShare(status);
   return { id, zone, usable: healthy && status?.writable !== false, free, load: status?.loadAverage ?? 0 };
 }

@@ -2,6 +2,7 @@ import { cpus } from 'node:os';
 import type { Clock } from '@trivet/proto/clock.ts';
 import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import type { NodeState, Route } from '../store/rows.ts';
+import { freeShare } from '../nodes/free-share.ts';
 import type { NodeRead } from '../nodes/node-client.ts';
 import type { KnownNode, NodeRegistry } from '../nodes/node-registry.ts';
 import type { Silences } from '../nodes/silence.ts';
@@ -141,7 +142,7 @@ function describe(node: KnownNode, repository: string): Candidate {
     inFlight: node.inFlight,
     errorRate: node.errorRate,
     load: (status?.loadAverage ?? 0) / CORES,
-    diskFree: status === undefined ? 1 : status.diskFreeBytes / Math.max(status.diskTotalBytes, 1),
+    diskFree: status === undefined ? 1 : freeShare(status),
     maintained: status?.maintaining?.includes(repository) ?? false,
   };
 }

@@ -1,7 +1,7 @@
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
-import { type Row, toDate } from './sql.ts';
+import { type Row, rowLock, toDate } from './sql.ts';
 
 /** A controller that has said nothing for so long isn't running, as far as others are concerned. */
 export const ALIVE_MS = 10_000;
@@ -45,8 +45,7 @@ export class Controllers {
     const { id, boot, version, process, settings } = controller;
     await attempt(() => this.#db.sql.transaction(async (statements) => {
       const now = await this.#db.now();
-      const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
-      const [row] = await statements.all(`SELECT boot, process, seen_at FROM controllers WHERE id = ? ${lock}`, [id]);
+      const [row] = await statements.all(`SELECT boot, process, seen_at FROM controllers WHERE id = ? ${rowLock(statements)}`, [id]);
       if (row !== undefined && row['boot'] !== boot && isAlive(row, now) && !isGone(String(row['process']))) {
         throw new TrivetError('controller_name_in_use', { name: id, process: String(row['process']), seenAt: toDate(row['seen_at']).toISOString() });
       }

@@ -2,8 +2,9 @@ import { newId } from '@trivet/proto/id.ts';
 import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
 import { closeJobs, openJobs, toReason } from './open-jobs.ts';
+import { resolveFindings } from './resolve-findings.ts';
 import type { DataLossRecord } from './rows.ts';
-import { newestFirst, placeholders, type Row, toDate } from './sql.ts';
+import { newestFirst, placeholders, type Row, rowLock, toDate } from './sql.ts';
 
 export interface AcceptedLoss {
   repository: string;
@@ -43,8 +44,7 @@ export class DataLosses {
         [after.generation, after.digest, after.head, repository, before.generation, before.digest],
       );
       if (moved === 0) return undefined;
-      const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
-      const rows = await statements.all(`SELECT node_id FROM replicas WHERE repository_id = ? ${lock}`, [repository]);
+      const rows = await statements.all(`SELECT node_id FROM replicas WHERE repository_id = ? ${rowLock(statements)}`, [repository]);
       const others = rows.map((row) => String(row['node_id'])).filter((node) => node !== source);
       await statements.run(
         `UPDATE replicas SET changed_at = ?, state = 'current', generation = ?, digest = ?, reason = NULL, verified_at = ?
@@ -52,10 +52,7 @@ export class DataLosses {
         [now, after.generation, after.digest, now, repository, source],
       );
       await closeJobs(statements, repository, [source]);
-      await statements.run(
-        'UPDATE findings SET resolved_at = ?, open = NULL WHERE repository_id = ? AND node_id = ? AND open = 1',
-        [now, repository, source],
-      );
+      await resolveFindings(statements, repository, now, { node: source });
       if (others.length > 0) {
         const why = `${loss.acceptedBy} made the replica of ${source} the truth`;
         await statements.run(

@@ -1,10 +1,11 @@
+import { madeAtMs } from '@trivet/proto/id.ts';
 import { EMPTY_REFS_DIGEST } from '@trivet/proto/refs-digest.ts';
 import { quorumOf } from '../transaction/quorum.ts';
 import type { Database } from './database.ts';
 import { attempt, classify } from './failure.ts';
 import { closeJobs, openJobs } from './open-jobs.ts';
 import type { Decision, Outcome } from './rows.ts';
-import { equal, newestFirst, placeholders, type Row, type Statements, toDate } from './sql.ts';
+import { equal, newestFirst, placeholders, type Row, type Statements, rowLock, toDate } from './sql.ts';
 
 export interface CommitDecision {
   repository: string;
@@ -204,12 +205,6 @@ export class Decisions {
 const ABORTED_MS = 7 * 86_400_000;
 /** A batch is decided so long after its making at the latest: well before its abort could be forgotten, whatever the clocks say. */
 const LATEST_MS = ABORTED_MS / 2;
-/** The first digits of an id are the time of its making; see newId. */
-const TIME_DIGITS = 12;
-
-function madeAtMs(id: string): number {
-  return Number.parseInt(id.slice(0, TIME_DIGITS), 16);
-}
 
 const DECISION = `SELECT t.id, t.batch, t.repository_id, p.name, t.outcome, t.generation, t.decided_by, t.decided_at
   FROM transactions t LEFT JOIN repositories p ON p.id = t.repository_id`;
@@ -236,10 +231,9 @@ function positionOf(row: Row): { generation: number; digest: string } {
 class Refused extends Error {}
 
 async function moveReplicas(statements: Statements, { repository, after, promised }: CommitDecision): Promise<void> {
-  const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
   const replicas = await statements.all(
     `SELECT r.node_id, r.state, p.replication_factor
-     FROM replicas r JOIN repositories p ON p.id = r.repository_id WHERE r.repository_id = ? ${lock}`,
+     FROM replicas r JOIN repositories p ON p.id = r.repository_id WHERE r.repository_id = ? ${rowLock(statements)}`,
     [repository],
   );
   const keeping = replicas.filter((row) => promised.includes(String(row['node_id']))

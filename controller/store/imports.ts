@@ -2,7 +2,7 @@ import { TrivetError } from '@trivet/proto/errors.ts';
 import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
 import type { Import, ImportPhase, ImportState } from './rows.ts';
-import { equal, newestFirst, placeholders, removeBefore, type Argument, type Row, type Statements, toDate } from './sql.ts';
+import { equal, newestFirst, placeholders, removeBefore, type Argument, type Row, type Statements, rowLock, toDate } from './sql.ts';
 import { removeRepository } from './trash.ts';
 
 /** What fits in the column `last_error`. */
@@ -52,7 +52,7 @@ export class Imports {
         const count = await this.#db.sql.run(
           `UPDATE imports SET state = 'running', attempt = attempt + 1, fence = fence + 1, holder = ?, lease_until = ?, phase = NULL,
              node_id = NULL, objects = 0, total_objects = NULL, bytes = 0
-           WHERE id = ? AND fence = ? AND state = ? AND ${DUE.replaceAll('i.', '')}`,
+           WHERE id = ? AND fence = ? AND state = ? AND ${DUE_ITSELF}`,
           [input.holder, new Date(now.getTime() + input.leaseMs), row.id, row.fence, row.state, now, now],
         );
         if (count === 1) claimed.push({ ...row, state: 'running', attempt: row.attempt + 1, fence: row.fence + 1, holder: input.holder });
@@ -115,7 +115,7 @@ export class Imports {
     const { repository } = await this.get(id) ?? missing(id);
     await attempt(() => this.#db.sql.transaction(async (statements) => {
       const filled = await lockRepository(statements, repository);
-      const [row] = await statements.all(`${IMPORT} WHERE i.id = ? ${lockOf(statements)}`, [id]);
+      const [row] = await statements.all(`${IMPORT} WHERE i.id = ? ${rowLock(statements)}`, [id]);
       const found = row === undefined ? missing(id) : toImport(row);
       if (found.state !== 'waiting' && found.state !== 'running') throw new TrivetError('import_finished', { import: id, state: found.state });
       await giveUp(statements, found, filled, 'cancelled', null);
@@ -158,6 +158,7 @@ const IMPORT = `SELECT i.id, i.repository_id, i.repository, i.source, i.state, i
   FROM imports i`;
 /** A new one is due whatever its maker's clock said. */
 const DUE = "((i.state = 'waiting' AND (i.attempt = 0 OR i.next_attempt_at <= ?)) OR (i.state = 'running' AND i.lease_until <= ?))";
+const DUE_ITSELF = DUE.replaceAll('i.', '');
 const HELD = "id = ? AND fence = ? AND holder = ? AND state = 'running'";
 
 const COLUMNS: readonly [keyof ImportProgress, string][] = [
@@ -169,12 +170,12 @@ function heldBy(held: Import): Argument[] {
 }
 
 async function isHeld(statements: Statements, held: Import): Promise<boolean> {
-  return (await statements.all(`SELECT id FROM imports WHERE ${HELD} ${lockOf(statements)}`, heldBy(held))).length === 1;
+  return (await statements.all(`SELECT id FROM imports WHERE ${HELD} ${rowLock(statements)}`, heldBy(held))).length === 1;
 }
 
 /** Before the import's row, as a decision does, so that no two wait for each other. @returns whether the import's push was committed */
 async function lockRepository(statements: Statements, id: string): Promise<boolean> {
-  const [row] = await statements.all(`SELECT generation FROM repositories WHERE id = ? ${lockOf(statements)}`, [id]);
+  const [row] = await statements.all(`SELECT generation FROM repositories WHERE id = ? ${rowLock(statements)}`, [id]);
   return row !== undefined && Number(row['generation']) > 0;
 }
 
@@ -190,10 +191,6 @@ async function end(statements: Statements, { id }: Import, state: ImportState, e
      WHERE id = ? AND open = 1`,
     [state, error, new Date(), id],
   );
-}
-
-function lockOf(statements: Statements): string {
-  return statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
 }
 
 function missing(id: string): never {

@@ -3,7 +3,7 @@ import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
 import { openJobs, stateOf, toReason } from './open-jobs.ts';
 import type { JobReason, JobState, JobWay, RepairJob } from './rows.ts';
-import { equal, newestFirst, placeholders, removeBefore, type Argument, type Row, type Statements, toDate } from './sql.ts';
+import { equal, newestFirst, placeholders, removeBefore, type Argument, type Row, type Statements, rowLock, toDate } from './sql.ts';
 
 /** What fits in the column `last_error`. */
 const ERROR_LENGTH = 4_000;
@@ -121,9 +121,8 @@ export class RepairJobs {
    */
   async begin(job: RepairJob): Promise<'begun' | 'current' | 'lost'> {
     return attempt(() => this.#db.sql.transaction(async (statements) => {
-      const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
       const [replica] = await statements.all(
-        `SELECT state FROM replicas WHERE repository_id = ? AND node_id = ? ${lock}`, [job.repository, job.node],
+        `SELECT state FROM replicas WHERE repository_id = ? AND node_id = ? ${rowLock(statements)}`, [job.repository, job.node],
       );
       if (replica === undefined || !await isHeld(statements, job)) return 'lost';
       if (replica['state'] === 'current') {
@@ -244,9 +243,8 @@ export class RepairJobs {
   }
 
   async #open(statements: Statements, id: string): Promise<RepairJob> {
-    const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
     // Locked by itself: in the other order, a decision locks the repository's row before the job's.
-    await statements.all(`SELECT id FROM repair_jobs WHERE id = ? ${lock}`, [id]);
+    await statements.all(`SELECT id FROM repair_jobs WHERE id = ? ${rowLock(statements)}`, [id]);
     const [row] = await statements.all(`${JOB} WHERE j.id = ?`, [id]);
     if (row === undefined) return missing(id);
     const job = toJob(row);
@@ -265,8 +263,7 @@ export class RepairJobs {
 
 /** Whether a claim still is `job`'s; inside a SQL transaction, and locked there. */
 export async function isHeld(statements: Statements, job: RepairJob): Promise<boolean> {
-  const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
-  return (await statements.all(`SELECT id FROM repair_jobs WHERE ${HELD} ${lock}`, heldBy(job))).length === 1;
+  return (await statements.all(`SELECT id FROM repair_jobs WHERE ${HELD} ${rowLock(statements)}`, heldBy(job))).length === 1;
 }
 
 const HELD = "id = ? AND fence = ? AND holder = ? AND state = 'running'";

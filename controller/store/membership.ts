@@ -2,7 +2,8 @@ import { EMPTY_REFS_DIGEST } from '@trivet/proto/refs-digest.ts';
 import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
 import { openJobs, toReason } from './open-jobs.ts';
-import { orKeep, placeholders, type Row, type Statements, toDate } from './sql.ts';
+import { resolveFindings } from './resolve-findings.ts';
+import { orKeep, placeholders, type Row, type Statements, rowLock, toDate } from './sql.ts';
 
 /** Where the replicas of a repository are, as placement looks at it. */
 export interface Members {
@@ -174,9 +175,7 @@ export class Membership {
         const now = new Date();
         // Its jobs go with it, by their foreign key.
         await statements.run('DELETE FROM replicas WHERE repository_id = ? AND node_id = ?', [repository, node]);
-        await statements.run(
-          'UPDATE findings SET resolved_at = ?, open = NULL WHERE repository_id = ? AND node_id = ? AND open = 1', [now, repository, node],
-        );
+        await resolveFindings(statements, repository, now, { node });
         await statements.run(
           `INSERT INTO removals (repository_id, node_id, reason, created_at) VALUES (?, ?, ?, ?)
            ${orKeep(statements.dialect, 'removals', ['repository_id', 'node_id'])}`,
@@ -193,18 +192,16 @@ const VERIFIED = 'r.verified_at IS NOT NULL AND r.verified_at > r.changed_at';
 
 /** Undefined when it is gone, or in the trash. */
 async function lockRepository(statements: Statements, repository: string): Promise<Row | undefined> {
-  const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
   const [row] = await statements.all(
-    `SELECT generation, refs_digest, replication_factor, intended_factor FROM repositories WHERE id = ? AND state <> 'trashed' ${lock}`, [repository],
+    `SELECT generation, refs_digest, replication_factor, intended_factor FROM repositories WHERE id = ? AND state <> 'trashed' ${rowLock(statements)}`, [repository],
   );
   return row;
 }
 
 async function lockReplicas(statements: Statements, repository: string): Promise<Row[]> {
-  const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
   return statements.all(
     `SELECT r.node_id, r.state, r.generation, r.digest, CASE WHEN ${VERIFIED} THEN 1 ELSE 0 END AS is_verified
-     FROM replicas r WHERE r.repository_id = ? ${lock}`,
+     FROM replicas r WHERE r.repository_id = ? ${rowLock(statements)}`,
     [repository],
   );
 }

@@ -1,4 +1,5 @@
 import { newId } from '@trivet/proto/id.ts';
+import { verifyCluster } from './clusters.ts';
 import { Nodes } from './nodes.ts';
 import { seed, storeTest } from './stores-under-test.ts';
 
@@ -41,5 +42,5 @@ storeTest('a node with replicas is not removed; a state is refused to one that n
   t.true(await nodes.remove('n1'));
   t.is((await nodes.get('n1'))!.state, 'removed');
   await t.throwsAsync(nodes.setState('nobody', 'draining'), { code: 'node_not_found' });
-  t.is(await nodes.cluster(), undefined);
+  t.is(await verifyCluster(db.sql, 'a token'), undefined, 'no cluster has this database yet');
 });

@@ -10,6 +10,8 @@ export interface NewNode { id: string; url: string; boot: string; zone?: string;
 /** What a heartbeat says that is kept. */
 export interface NodeFacts { id: string; diskTotalBytes: number; diskFreeBytes: number; loadAverage: number; clockSkewMs: number | null }
 
+/** A node that any controller has heard of within this time is alive, whatever another one sees. */
+export const HEARD_WITHIN_MS = 10_000;
 
 /** The replica servers that have ever registered. */
 export class Nodes {
@@ -54,11 +56,6 @@ export class Nodes {
       const rows = await this.#db.sql.all('SELECT id, COALESCE(heard_at, joined_at, seen_at) AS heard FROM nodes');
       return new Map(rows.map((row) => [String(row['id']), now - toDate(row['heard']).getTime()]));
     });
-  }
-
-  /** The cluster that this database belongs to, once it has a name. */
-  async cluster(): Promise<string | undefined> {
-    return (await attempt(() => this.#db.prisma.cluster.findFirst()))?.id;
   }
 
   /** How many replicas each node has, by their states. */

@@ -1,5 +1,6 @@
 import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
+import { resolveFindings } from './resolve-findings.ts';
 import { orKeep, placeholders, type Statements } from './sql.ts';
 
 export const REMOVAL_REASONS = ['moved', 'surplus', 'purged'] as const;
@@ -43,10 +44,7 @@ export class Removals {
   async done({ repository, node }: Removal): Promise<void> {
     await attempt(() => this.#db.sql.transaction(async (statements) => {
       await statements.run('DELETE FROM removals WHERE repository_id = ? AND node_id = ?', [repository, node]);
-      await statements.run(
-        `UPDATE findings SET resolved_at = ?, open = NULL WHERE node_id = ? AND repository_id = ? AND kind = 'unknown' AND open = 1`,
-        [new Date(), node, repository],
-      );
+      await resolveFindings(statements, repository, new Date(), { node, kind: 'unknown' });
     }));
   }
 

@@ -2,8 +2,9 @@ import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
 import { isHeld } from './jobs.ts';
 import { openJobs, toReason } from './open-jobs.ts';
+import { resolveFindings } from './resolve-findings.ts';
 import { REPLICA_STATES, type LostState, type RepairJob, type ReplicaState } from './rows.ts';
-import { placeholders, type Statements } from './sql.ts';
+import { placeholders, type Statements, rowLock } from './sql.ts';
 
 /** A replica of one node beside what its repository should be. */
 export interface NodeReplica {
@@ -49,9 +50,8 @@ export class Replicas {
   async admit(job: RepairJob, position: { generation: number; digest: string; checked: boolean }): Promise<boolean> {
     const { repository, node } = job;
     return attempt(() => this.#db.sql.transaction(async (statements) => {
-      const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
       const [row] = await statements.all(
-        `SELECT generation, refs_digest FROM repositories WHERE id = ? ${lock}`, [repository],
+        `SELECT generation, refs_digest FROM repositories WHERE id = ? ${rowLock(statements)}`, [repository],
       );
       if (row === undefined || Number(row['generation']) !== position.generation || row['refs_digest'] !== position.digest) return false;
       const now = new Date();
@@ -69,10 +69,7 @@ export class Replicas {
            finished_at = ? WHERE id = ?`,
         [now, job.id],
       );
-      await statements.run(
-        `UPDATE findings SET resolved_at = ?, open = NULL WHERE repository_id = ? AND node_id = ? AND open = 1`,
-        [now, repository, node],
-      );
+      await resolveFindings(statements, repository, now, { node });
       return true;
     }).catch((error: unknown) => {
       if (error instanceof ClaimLost) return false;

@@ -104,12 +104,8 @@ export class Repositories {
     )));
   }
 
-  /** One row at least, even of nothing: only a server that takes writes knows what isn't there. */
   async #one(column: 'name' | 'id', key: string): Promise<Route | undefined> {
-    const rows = await attempt(() => this.#db.sql.all(
-      `SELECT ${COLUMNS}, server.${READ_ONLY} FROM ${serverRow(this.#db.dialect)} AS server
-       LEFT JOIN repositories p ON p.${column} = ? ${REPLICAS}`, [key],
-    ));
+    const rows = await attempt(() => this.#db.sql.all(ROUTE[this.#db.dialect][column], [key]));
     return toRoutes(rows.filter((row) => row['id'] !== null))[0];
   }
 }
@@ -127,6 +123,16 @@ const COLUMNS = `p.id, p.name, p.state AS repository_state, p.object_format, p.d
     n.url, n.state AS node_state`;
 const REPLICAS = `LEFT JOIN replicas r ON r.repository_id = p.id
   LEFT JOIN nodes n ON n.id = r.node_id`;
+
+/** One row at least, even of nothing: only a server that takes writes knows what isn't there. */
+const routeBy = (dialect: 'mysql' | 'sqlite', column: 'name' | 'id') => (
+  `SELECT ${COLUMNS}, server.${READ_ONLY} FROM ${serverRow(dialect)} AS server
+   LEFT JOIN repositories p ON p.${column} = ? ${REPLICAS}`);
+/** Every request asks one of these. */
+const ROUTE = {
+  mysql: { name: routeBy('mysql', 'name'), id: routeBy('mysql', 'id') },
+  sqlite: { name: routeBy('sqlite', 'name'), id: routeBy('sqlite', 'id') },
+};
 
 /** Rows, one for each replica, as routes in the order in which their repositories first appear. */
 function toRoutes(rows: readonly Row[]): Route[] {

@@ -57,6 +57,11 @@ export function serverRow(dialect: 'mysql' | 'sqlite'): string {
   return dialect === 'mysql' ? `(SELECT @@global.read_only AS ${READ_ONLY})` : `(SELECT 0 AS ${READ_ONLY})`;
 }
 
+/** What a SELECT ends in that keeps its rows for the SQL transaction it is in. SQLite has one writer at a time anyway. */
+export function rowLock({ dialect }: Statements): string {
+  return dialect === 'mysql' ? 'FOR UPDATE' : '';
+}
+
 /** `?, ?, ?` for as many values. */
 export function placeholders(count: number): string {
   return count === 0 ? '' : `?${', ?'.repeat(count - 1)}`;

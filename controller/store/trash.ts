@@ -3,7 +3,8 @@ import type { Database } from './database.ts';
 import { attempt, classify } from './failure.ts';
 import { nameKey, nameTaken, trashName } from './names.ts';
 import { removeEveryCopy } from './removals.ts';
-import type { Statements } from './sql.ts';
+import { resolveFindings } from './resolve-findings.ts';
+import { type Statements, rowLock } from './sql.ts';
 
 /**
  * The trash: repositories that nobody can read or push to, and that are whole all the same. Their replicas are verified,
@@ -71,8 +72,7 @@ export class Trash {
   /** Takes a repository away for good; its copies go from the disks afterwards. False when it isn't in the trash. */
   async purge(id: string): Promise<boolean> {
     return attempt(() => this.#db.sql.transaction(async (statements) => {
-      const lock = statements.dialect === 'mysql' ? 'FOR UPDATE' : '';
-      const [row] = await statements.all(`SELECT state FROM repositories WHERE id = ? ${lock}`, [id]);
+      const [row] = await statements.all(`SELECT state FROM repositories WHERE id = ? ${rowLock(statements)}`, [id]);
       if (row?.['state'] !== 'trashed') return false;
       await removeRepository(statements, id);
       return true;
@@ -86,6 +86,6 @@ export class Trash {
  */
 export async function removeRepository(statements: Statements, id: string): Promise<void> {
   await removeEveryCopy(statements, id, 'purged');
-  await statements.run('UPDATE findings SET resolved_at = ?, open = NULL WHERE repository_id = ? AND open = 1', [new Date(), id]);
+  await resolveFindings(statements, id, new Date());
   await statements.run('DELETE FROM repositories WHERE id = ?', [id]);
 }

@@ -1,9 +1,8 @@
-import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { Check } from 'typebox/value';
 import { Id, NodeId } from '@trivet/proto/messages.ts';
-import { syncPath } from '../repository/layout.ts';
+import { readTextIfThere, replaceDurably } from '../repository/durable-file.ts';
 
 const FILE = 'node.json';
 
@@ -21,10 +20,7 @@ export class WrongDirectory extends Error {}
  */
 export async function ownerOf(directory: string, node: string): Promise<Owner> {
   const path = join(directory, FILE);
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+  const text = await readTextIfThere(path);
   if (text === undefined) {
     await write(directory, { node });
     return { node };
@@ -48,16 +44,7 @@ export function wrongDirectory(directory: string, node: string, owner: string): 
 }
 
 async function write(directory: string, owner: Owner): Promise<void> {
-  const path = join(directory, FILE);
-  const file = await open(`${path}.new`, 'w');
-  try {
-    await file.writeFile(`${JSON.stringify(owner)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.new`, path);
-  await syncPath(directory);
+  await replaceDurably(join(directory, FILE), `${JSON.stringify(owner)}\n`);
 }
 
 function parse(text: string): Owner | undefined {

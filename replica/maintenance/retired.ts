@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { Check } from 'typebox/value';
 import { oidLength, type ObjectFormat } from '@trivet/proto/object-format.ts';
 import { PACK_NAME, packDirectory } from '../git/pack-directory.ts';
 import { PackIds } from '../git/pack-ids.ts';
+import { readTextIfThere, replaceDurably } from '../repository/durable-file.ts';
 import { maintenanceDirectory, syncPath } from '../repository/layout.ts';
 
 const PackName = Type.String({ pattern: PACK_NAME.source });
@@ -20,24 +21,12 @@ const FILE = 'retired.json';
 export async function writeRetired(gitDir: string, retired: Retired): Promise<void> {
   const directory = maintenanceDirectory(gitDir);
   await mkdir(directory, { recursive: true });
-  const path = join(directory, FILE);
-  const file = await open(`${path}.new`, 'w');
-  try {
-    await file.writeFile(JSON.stringify(retired));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.new`, path);
-  await syncPath(directory);
+  await replaceDurably(join(directory, FILE), JSON.stringify(retired));
 }
 
 /** Undefined when nothing is to go, or nobody can read what: then all stays, and is combined once more. */
 export async function readRetired(gitDir: string): Promise<Retired | undefined> {
-  const text = await readFile(join(maintenanceDirectory(gitDir), FILE), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+  const text = await readTextIfThere(join(maintenanceDirectory(gitDir), FILE));
   if (text === undefined) return undefined;
   try {
     const retired: unknown = JSON.parse(text);

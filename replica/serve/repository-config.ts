@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { isRefName } from '@trivet/proto/ref-name.ts';
 import type { ObjectFormat } from '@trivet/proto/object-format.ts';
+import { readTextIfThere, replaceDurably, writeDurably } from '../repository/durable-file.ts';
 import { syncPath } from '../repository/layout.ts';
 
 /**
@@ -81,28 +82,14 @@ export async function restoreLayout(gitDir: string, objectFormat: ObjectFormat, 
   const wanted = configText(objectFormat);
   try {
     for (const directory of DIRECTORIES) await mkdir(join(gitDir, directory), { recursive: true });
-    if (await textOf(join(gitDir, 'config')) !== wanted) await replaceDurably(join(gitDir, 'config'), wanted);
-    if (await textOf(join(gitDir, 'HEAD')) === undefined) await replaceDurably(join(gitDir, 'HEAD'), `ref: ${head}\n`);
+    if (await readTextIfThere(join(gitDir, 'config')) !== wanted) await replaceDurably(join(gitDir, 'config'), wanted);
+    if (await readTextIfThere(join(gitDir, 'HEAD')) === undefined) await replaceDurably(join(gitDir, 'HEAD'), `ref: ${head}\n`);
   } catch (cause) {
     throw new TrivetError('disk_failure', { operation: 'restore the layout of a repository' }, { cause });
   }
 }
 
 const DIRECTORIES = ['', 'objects', 'objects/info', 'objects/pack', 'refs', 'refs/heads', 'refs/tags'];
-
-async function textOf(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-}
-
-async function replaceDurably(path: string, text: string): Promise<void> {
-  await rm(`${path}.new`, { force: true });
-  await writeDurably(`${path}.new`, text);
-  await rename(`${path}.new`, path);
-  await syncPath(dirname(path));
-}
 
 function configText(objectFormat: ObjectFormat): string {
   const settings: (readonly [key: string, value: string])[] = [
@@ -116,16 +103,6 @@ function configText(objectFormat: ObjectFormat): string {
     const [section, name] = key.split('.');
     return `[${section}]\n\t${name} = ${value}\n`;
   }).join('');
-}
-
-async function writeDurably(path: string, text: string): Promise<void> {
-  const file = await open(path, 'wx');
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }
 
 function isSystemError(error: unknown, code: string): boolean {
