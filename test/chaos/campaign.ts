@@ -114,7 +114,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   await options.meddle?.(deployment, views);
   for (const target of epochs.all) for (const controller of names.controllers) await clients[0]!.read(target, controller, 'final');
   if (convergence.violations.length === 0) violations.push(...await judgeReplicas(deployment, history, views));
-  violations.push(...judgeHistory(history.records), ...await untilNothingIsLeft(deployment, baseline), ...await judgeLogs(deployment, new Set(kinds)));
+  violations.push(...judgeHistory(history.records, new Map(views.map((view) => [view.name, view.id]))), ...await untilNothingIsLeft(deployment, baseline), ...await judgeLogs(deployment, new Set(kinds)));
   // While it stops, parts come and go that nobody tells of.
   delete late.history;
   history.close();

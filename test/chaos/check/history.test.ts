@@ -48,3 +48,17 @@ test('a read that fails for want of an object is a broken promise', (t) => {
   t.is(promises([failed('fatal: remote error: upload-pack: not our ref 1234')]).length, 1);
   t.is(promises([failed('fsck: missing blob 1234')]).length, 1);
 });
+
+test('a client may be sent a flipped bit until all is repaired, of the repository alone that it is in', (t) => {
+  const flip: HistoryRecord = { type: 'fault', id: 1, kind: 'flip-bit', what: '', replicas: ['id-of-r'], begin: 0, end: 0 };
+  const sent = failed('error: inflate: data stream error (incorrect data check)\nfatal: index-pack failed');
+  const ids = new Map([['r', 'id-of-r'], ['other', 'id-of-other']]);
+  const count = (history: HistoryRecord[]) => judgeHistory(history, ids).length;
+  t.is(count([flip, sent]), 0);
+  t.is(count([sent]), 1);
+  t.is(count([{ ...flip, kind: 'edit-ref' }, sent]), 1);
+  t.is(count([{ ...flip, begin: 2, end: 2 }, sent]), 1);
+  t.is(count([{ ...flip, replicas: ['id-of-other'] }, sent]), 1);
+  t.is(count([flip, { ...sent, how: 'final' } as HistoryRecord]), 1);
+  t.is(count([flip, failed('fsck: missing blob 1234')]), 1);
+});

@@ -1,5 +1,5 @@
 import { PAIR_REFS } from '../clients/refs.ts';
-import type { HistoryRecord, PushRecord, ReadRecord, Value } from '../history/history.ts';
+import type { FaultRecord, HistoryRecord, PushRecord, ReadRecord, Value } from '../history/history.ts';
 import { checkRegister, type RegisterOperation } from './register.ts';
 import type { Violation } from './violation.ts';
 
@@ -9,15 +9,21 @@ const BAD_DAY = [
   'Connection reset', 'Empty reply', 'early EOF', 'unexpected disconnect', 'expected flush after', 'trivet: ',
 ];
 
+/** What git says that unpacks what it was sent and finds it damaged. It then keeps nothing of it. */
+const DAMAGED_PACK = ['inflate', 'index-pack failed', 'unpack-objects failed'];
+
 /**
  * Everything that clients can hold against a cluster, from what they did and saw:
  * every ref, on its own, behaved like one register whoever asked; what was rejected was never seen; what was pushed atomically
  * was never seen in part; and nobody was told anything that can't be.
+ * @param ids each repository's id by its name, to tell which of them a fault damaged
  */
-export function judgeHistory(records: readonly HistoryRecord[]): Violation[] {
+export function judgeHistory(records: readonly HistoryRecord[], ids: ReadonlyMap<string, string> = new Map()): Violation[] {
   const pushes = records.filter((record): record is PushRecord => record.type === 'push');
   const reads = records.filter((record): record is ReadRecord => record.type === 'read');
-  return [...rejectedButSeen(pushes, reads), ...tornPairs(reads), ...strangeWords(reads), ...registers(pushes, reads)];
+  const flips = records.filter((record): record is FaultRecord => record.type === 'fault' && record.kind === 'flip-bit');
+  const strange = strangeWords(reads).filter((read) => !wasSentFlippedBit(read, flips, ids.get(read.repository)));
+  return [...rejectedButSeen(pushes, reads), ...tornPairs(reads), ...strange.map(strangeness), ...registers(pushes, reads)];
 }
 
 /** @returns the operations on each ref of each repository, by repository and ref */
@@ -93,12 +99,25 @@ function tornPairs(reads: readonly ReadRecord[]): Violation[] {
   }));
 }
 
-function strangeWords(reads: readonly ReadRecord[]): Violation[] {
-  return reads.filter((read) => !read.ok && !BAD_DAY.some((words) => read.text?.includes(words))).map((read) => ({
+function strangeWords(reads: readonly ReadRecord[]): ReadRecord[] {
+  return reads.filter((read) => !read.ok && !BAD_DAY.some((words) => read.text?.includes(words)));
+}
+
+function strangeness(read: ReadRecord): Violation {
+  return {
     promise: 'a read that fails fails for want of a connection or a server, never for want of an object',
     text: `${read.client} (${read.how}) was told: ${read.text}`,
     repository: read.repository, begin: read.begin, end: read.end,
-  }));
+  };
+}
+
+/**
+ * Git copies objects out of a pack unread, so that until verification comes to a flipped bit, a client may be sent it. The
+ * client notices, for it hashes every object. Once all is repaired, nobody is sent one.
+ */
+function wasSentFlippedBit(read: ReadRecord, flips: readonly FaultRecord[], id: string | undefined): boolean {
+  return read.how !== 'final' && DAMAGED_PACK.some((words) => read.text?.includes(words))
+    && flips.some((flip) => flip.begin <= read.end && id !== undefined && flip.replicas?.includes(id));
 }
 
 export function short(value: Value): string {

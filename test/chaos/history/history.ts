@@ -40,7 +40,14 @@ export interface ReadRecord extends Timed {
   text?: string;
 }
 
-export interface FaultRecord extends Timed { type: 'fault'; id: number; kind: string; what: string }
+export interface FaultRecord extends Timed {
+  type: 'fault';
+  id: number;
+  kind: string;
+  what: string;
+  /** The ids of the repositories whose replicas it damaged. */
+  replicas?: string[];
+}
 
 /** Anything else worth a line in a story. */
 export interface NoteRecord extends Timed { type: 'note'; text: string }

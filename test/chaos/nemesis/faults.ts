@@ -7,8 +7,8 @@ import { DAMAGE } from './damage.ts';
 import type { Fault } from './schedule.ts';
 import type { FaultKind } from './kinds.ts';
 
-/** What was begun: how to end it, and what was done in words, where the schedule alone doesn't say it. */
-export interface Begun { end(): Promise<void>; what?: string }
+/** What was begun: how to end it, and what was done in words and to which repositories, where the schedule alone doesn't say it. */
+export interface Begun { end(): Promise<void>; what?: string; replicas?: string[] }
 
 const STUTTER_MS = { stopped: 200, running: 100 };
 
@@ -85,12 +85,15 @@ const losePower: Handler = async (deployment, { targets }) => {
 };
 
 const damage = (kind: keyof typeof DAMAGE): Handler => async (deployment, { targets, choice }) => {
-  const done = [];
+  const done: string[] = [];
+  const replicas: string[] = [];
   for (const name of targets) {
     const id = await pickReplica(deployment, name, choice);
-    done.push(id === undefined ? undefined : await DAMAGE[kind](deployment.replicaDirectory(name, id), choice));
+    const what = id === undefined ? undefined : await DAMAGE[kind](deployment.replicaDirectory(name, id), choice);
+    if (what !== undefined) replicas.push(id!);
+    done.push(what ?? 'nothing there to damage');
   }
-  return { end: async () => {}, what: done.map((text) => text ?? 'nothing there to damage').join('; ') };
+  return { end: async () => {}, what: done.join('; '), replicas };
 };
 
 /** Something done to a node's disk while the node is down for as long as it takes. */

@@ -71,15 +71,17 @@ export class Nemesis {
     const startedAt = history.now();
     history.note(`begins: ${describe(fault)}`);
     let what = describe(fault);
+    let replicas: string[] | undefined;
     try {
       const begun = await begin(deployment, fault);
       if (begun.what !== undefined) what += `: ${begun.what}`;
+      replicas = begun.replicas;
       await sleep(fault.forMs, undefined, { signal }).catch(() => {});
       await begun.end();
     } catch (error) {
       this.#broken ??= new Error(`${what}: ${(error as Error).message}`, { cause: error });
     }
-    history.add({ type: 'fault', id: fault.id, kind: fault.kind, what, begin: startedAt, end: history.now() });
+    history.add({ type: 'fault', id: fault.id, kind: fault.kind, what, begin: startedAt, end: history.now(), ...(replicas === undefined ? {} : { replicas }) });
   }
 
   async #untilRepaired(signal: AbortSignal): Promise<boolean> {
