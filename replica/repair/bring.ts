@@ -21,6 +21,11 @@ const FETCH_BYTES_PER_MS = 40_000;
  * on every node, so this is little unless somebody has combined packs.
  */
 const MAX_WASTE_BYTES = 64 * 1024 * 1024;
+/**
+ * So little is copied without asking first whether anything is missing at all, which means a walk over the store. While
+ * pushes go on something always is, and in the last round, which they wait for, every walk counts.
+ */
+const COPIED_UNASKED = { packs: 64, bytes: 4 * 1024 * 1024 };
 /** The source combines its packs at most so often while a round copies them. */
 const MAX_LISTINGS = 3;
 
@@ -36,19 +41,23 @@ export async function bring(store: Store, snapshot: RefsSnapshot, round: Round, 
   const tips = new Set(snapshot.refs.map(([, oid]) => oid));
   const proven = new Set(store.tips()).union(memory.proven);
   const wanted = tips.difference(proven);
-  if (wanted.size === 0 || await isClosed(gitDir, wanted, proven, signal)) return NOTHING;
+  if (wanted.size === 0) return NOTHING;
   const before = await readPackDirectory(gitDir);
-  const { listed, copied } = await copyPacks(store, before, round, (missing, waste) => copy || copyingIsCheaper(missing, waste));
-  if (!copied || !await isClosed(gitDir, wanted, proven, signal)) {
+  const isComplete = () => isClosed(gitDir, wanted, proven, signal);
+  let { listed, copied } = await copyPacks(store, before, round, isLittle);
+  let complete = await isComplete();
+  if (!complete && !copied) {
+    ({ listed, copied } = await copyPacks(store, before, round, (missing, waste) => copy || copyingIsCheaper(missing, waste)));
+    complete = copied && await isComplete();
+  }
+  if (!complete) {
     try {
       await gitFetch({ gitDir, source, wanted, have: memory.proven, all: copied, progress, signal });
     } finally {
       // Even a fetch that failed may have left a pack.
       store.added();
     }
-    if (!await isClosed(gitDir, wanted, proven, signal)) {
-      throw new TrivetError('repair_failed', { source: source.url, problem: 'not everything that its refs reach is there' });
-    }
+    if (!await isComplete()) throw new TrivetError('repair_failed', { source: source.url, problem: 'not everything that its refs reach is there' });
   }
   memory.proven = tips;
   memory.covered = listed;
@@ -110,6 +119,10 @@ function missingPacks(listing: PackListing, own: PackDirectory): WantedPack[] {
 function wasteOf(theirs: ReadonlySet<string>, own: PackDirectory, missing: readonly WantedPack[]): number {
   const others = own.packs.filter((pack) => !theirs.has(pack.name));
   return Math.min(sum(others), sum(missing));
+}
+
+function isLittle(missing: readonly WantedPack[]): boolean {
+  return missing.length <= COPIED_UNASKED.packs && sum(missing) <= COPIED_UNASKED.bytes;
 }
 
 function copyingIsCheaper(missing: readonly WantedPack[], wasteBytes: number): boolean {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import anyTest from 'ava';
 import { PATIENCE_MS, until } from '../cluster.ts';
 import { mariadbHere } from '../mariadb.ts';
+import { DATABASE } from '../chaos/deployment/deployment.ts';
 import { PATIENT, Production } from './production.ts';
 import { RequestBalancer } from './request-balancer.ts';
 import { checkRepository } from './whole-refs.ts';
@@ -50,6 +51,25 @@ test('git clients that race through two controllers, each request through anothe
     t.true(history.pushes.some(({ controller, updates }) => controller === name && updates.some(({ outcome }) => outcome === 'ok')), name);
   }
   t.log(`${history.pushes.length} pushes, ${history.reads.length} reads in ${Math.round(history.now() / 1000)} s`);
+});
+
+test('two controllers whose turns exclude nobody, as in a cluster of databases that each know their own locks, still make one order', async (t) => {
+  t.timeout(TIMEOUT_MS);
+  const production = await Production.start(t, { nodes: 3, controllers: 2, environment: PATIENT }, { [REPOSITORY]: {} });
+  const { deployment, history } = production;
+  const [first, second] = deployment.controllers;
+  const wire = deployment.network.link(first!.name, DATABASE);
+  wire.rewrite('trivet-turn-', 'trivet-TURN-');
+  production.work(6, new Map([first!, second!].map(({ name, url }) => [name, url])));
+  for (const part of [first!, second!]) {
+    await until(() => history.pushes.filter(({ controller, updates }) => controller === part.name && updates.some(({ outcome }) => outcome === 'ok')).length >= ENOUGH, PATIENCE_MS,
+      () => `pushes through ${part.name} stand still`);
+  }
+  await production.endWork();
+  t.true(wire.rewritten > 0, 'no turn was taken');
+  t.deepEqual(await production.judge(deployment.controllers.map(({ name }) => name)), []);
+  t.deepEqual(checkRepository(history.records, REPOSITORY), { result: 'linearizable' });
+  t.log(`${history.pushes.length} pushes, ${history.reads.length} reads in ${Math.round(history.now() / 1000)} s; ${wire.rewritten} turns`);
 });
 
 test('control: a controller that answers from what it remembers is found out', async (t) => {

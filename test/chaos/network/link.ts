@@ -16,6 +16,8 @@ export class Link {
   readonly #sockets = new Set<Socket>();
   #cut: Cut | undefined;
   #delayMs = 0;
+  #rewriting: { from: string; to: string } | undefined;
+  #rewritten = 0;
   #wake: (() => void)[] = [];
 
   constructor(from: string, to: string) {
@@ -34,10 +36,22 @@ export class Link {
     this.#delayMs = delayMs;
   }
 
+  /** Puts `to` in place of `from`, which is as long, in every request. Neither may be broken over two chunks. */
+  rewrite(from: string, to: string): void {
+    if (from.length !== to.length) throw new Error(`${to} is not as long as ${from}`);
+    this.#rewriting = { from, to };
+  }
+
+  /** How many chunks were rewritten. */
+  get rewritten(): number {
+    return this.#rewritten;
+  }
+
   /** Ends whatever was done to it. */
   heal(): void {
     this.#cut = undefined;
     this.#delayMs = 0;
+    this.#rewriting = undefined;
     this.#changed();
   }
 
@@ -73,7 +87,7 @@ export class Link {
         await this.#passage(direction);
         // What can't be delivered is the sender's to know.
         if (sink.destroyed) return void source.resetAndDestroy();
-        if (!sink.write(chunk)) await Promise.race([once(sink, 'drain'), once(sink, 'close')]);
+        if (!sink.write(direction === 'request' ? this.#asRewritten(chunk) : chunk)) await Promise.race([once(sink, 'drain'), once(sink, 'close')]);
       }
       clean = source.readableEnded;
     } catch {
@@ -88,6 +102,12 @@ export class Link {
   async #passage(direction: Direction): Promise<void> {
     if (this.#delayMs > 0) await sleep(this.#delayMs);
     while (this.#cut === 'hold' || this.#cut === `hold-${direction}s`) await new Promise<void>((resolve) => { this.#wake.push(resolve); });
+  }
+
+  #asRewritten(chunk: Buffer): Buffer {
+    if (this.#rewriting === undefined || !chunk.includes(this.#rewriting.from)) return chunk;
+    this.#rewritten++;
+    return Buffer.from(chunk.toString('latin1').replaceAll(this.#rewriting.from, this.#rewriting.to), 'latin1');
   }
 
   #changed(): void {
