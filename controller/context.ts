@@ -1,12 +1,15 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Agent } from 'undici';
 import { systemClock } from '@trivet/proto/clock.ts';
+import { asTrivetError } from '@trivet/proto/errors.ts';
 import { makeFailpoint } from '@trivet/proto/failpoint.ts';
 import { newId } from '@trivet/proto/id.ts';
 import { VERSION } from '@trivet/proto/version.ts';
 import type { ControllerConfig } from './config.ts';
 import { DutyRoster } from './duties.ts';
 import { Events } from './events.ts';
+import { describeNode } from './http/describe-node.ts';
+import { describeJob } from './http/repair-jobs.ts';
 import { makeMetrics, type ControllerMetrics } from './metrics.ts';
 import { MaintenancePermission } from './maintenance/permission.ts';
 import { MaintenanceRequests } from './maintenance/requests.ts';
@@ -35,6 +38,9 @@ import { Creation } from './repositories/creation.ts';
 import { Importing } from './repositories/importing.ts';
 import { TrashBin } from './repositories/trash-bin.ts';
 import { Reader } from './routing/reader.ts';
+import { Live } from './status/live.ts';
+import { ratesOf } from './status/rates.ts';
+import { Status } from './status/status.ts';
 import { RepositoriesAtRisk } from './store/at-risk.ts';
 import { claimCluster, verifyCluster } from './store/clusters.ts';
 import { Controllers } from './store/controllers.ts';
@@ -78,6 +84,8 @@ export interface ControllerContext {
   cluster: string;
   controllers: Controllers;
   presence: Presence;
+  status: Status;
+  live: Live;
   repositories: Repositories;
   replicas: Replicas;
   nodeRows: Nodes;
@@ -181,16 +189,24 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
   const verification = new Verification({
     verifications, repositories, findings, nodes, events, clock: systemClock, random: Math.random, options: config.verification, onFound: onDue,
   });
+  const transactions = new Transactions(decisions, repositories, nodes);
+  const atRisk = new AtRisk(new RepositoriesAtRisk(database), repositories, jobs, nodes);
+  const nodeStates = new NodeStates({ rows: nodeRows, nodes, membership, removals, onChanged: (node, state) => events.nodeStateChanged(node, state) });
+  const status = new Status({
+    identity: { cluster, controller: config.controller, version: VERSION },
+    intervals: { verifyMs: config.verification.verifyIntervalMs, checkMs: config.verification.checkIntervalMs },
+    repositories, replicas, atRisk, nodes: nodeStates, controllers, jobs, findings, verifications, transactions,
+    describeNode: (view) => describeNode(view, (skewMs) => clocks.isWrong(skewMs)), describeJob,
+  });
   return {
     config, log, events, metrics, database, cluster, controllers, repositories, replicas, nodeRows, decisions, jobs, findings, verifications, dataLosses,
     clocks, removals, nodes, coordinator, reconcile, verification, agent, turnLock,
     lifelines: new Lifelines((node, signal) => node.client.lifeline(boot, signal), (node) => nodes.ask(node.id)),
-    transactions: new Transactions(decisions, repositories, nodes),
+    transactions, atRisk, nodeStates,
     repairs: new RepairRequests({ repositories, jobs, verification, onOpened: onDue }),
     maintenance: new MaintenanceRequests(repositories, nodes),
     maintenancePermission: new MaintenancePermission({ repositories, leases: new MaintenanceLeases(database), isUsable: (node) => nodes.usable(node) !== undefined }),
     listing: new Listing({ nodes, repositories, replicas, removals, findings, youngMs: config.unknownAfterMs, onFound }),
-    atRisk: new AtRisk(new RepositoriesAtRisk(database), repositories, jobs, nodes),
     dataLoss: new DataLoss({ losses: dataLosses, repositories, nodes, heard: nodeRows, onAccepted: (record) => { events.dataLossAccepted(record); onDue(); } }),
     reader: new Reader(nodes, silence, events, systemClock, config.deadlines.readMs),
     creation, imports,
@@ -203,7 +219,6 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
       trash: new Trash(database), repositories, retentionMs: config.trashRetentionMs, failpoint, onPurged: (repository) => events.purged(repository),
     }),
     joining: new Joining(nodeRows, cluster, client),
-    nodeStates: new NodeStates({ rows: nodeRows, nodes, membership, removals, onChanged: (node, state) => events.nodeStateChanged(node, state) }),
     placement: new Placement({
       membership, nodeRows, nodes, verify: (repository) => verification.verifyMembers(repository), events, clock: systemClock, random: Math.random,
       options: config.placement,
@@ -211,7 +226,8 @@ export async function makeContext(config: ControllerConfig, log: FastifyBaseLogg
     surplusRemoval: new SurplusRemoval(removals, nodes, events),
     admission: new Admission(replicas, findings, nodeRows, onFound),
     delivery: new Delivery(new Outbox(database), (event) => events.delivered(event)),
-    presence: new Presence(controllers, { id: config.controller, boot, version: VERSION, settings: config.shared }, events),
+    presence: new Presence(controllers, { id: config.controller, boot, version: VERSION, settings: config.shared }, events, ratesOf(() => metrics)),
+    status, live: new Live(() => status.get(), systemClock, (error) => asTrivetError(error).code),
     // The boot's id tells two processes of one name apart.
     duties: new DutyRoster(new Duties(database), `${config.controller.slice(0, MAX_HOLDER - boot.length - 1)}/${boot}`, systemClock),
     stopping: false,

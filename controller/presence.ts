@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { ControllerIdentity, ControllerRecord, Controllers, SharedSettings } from './store/controllers.ts';
+import type { ControllerIdentity, ControllerRecord, Controllers, Rates, SharedSettings } from './store/controllers.ts';
 
 /** One setting in which a controller isn't like the one that started last. */
 export interface Difference {
@@ -29,11 +29,14 @@ export class Presence {
   readonly #controllers: Controllers;
   readonly #self: ControllerIdentity;
   readonly #events: PresenceEvents;
+  readonly #rates: () => Promise<Rates>;
 
-  constructor(controllers: Controllers, self: Omit<ControllerIdentity, 'process'>, events: PresenceEvents) {
+  /** @param rates what it did since it was last asked */
+  constructor(controllers: Controllers, self: Omit<ControllerIdentity, 'process'>, events: PresenceEvents, rates: () => Promise<Rates>) {
     this.#controllers = controllers;
     this.#self = { ...self, process: `${hostname()}:${process.pid}` };
     this.#events = events;
+    this.#rates = rates;
   }
 
   /** Throws `controller_name_in_use` when another process of this name runs. */
@@ -48,7 +51,7 @@ export class Presence {
 
   /** To be called a few times in ALIVE_MS. */
   async renew(): Promise<void> {
-    if (!await this.#controllers.renew(this.#self)) this.#events.nameTaken();
+    if (!await this.#controllers.renew(this.#self, await this.#rates())) this.#events.nameTaken();
     const running = describeControllers(await this.#controllers.list()).filter(({ alive }) => alive);
     this.#events.controllersSeen(running.length, running.filter(({ differences }) => differences.length > 0).length);
   }

@@ -15,6 +15,7 @@ export async function stopController(context: ControllerContext, requests: Reque
   const { config, coordinator } = context;
   context.stopping = true;
   loops.stopWork();
+  context.live.close();
   requests.lastAnswers();
   const handedOver = Promise.all([context.reconcile.stop(), context.verification.stop(), context.importing.stop(), context.duties.release()]);
   // Should it fail before it is waited for, that is no unhandled rejection.

@@ -4,8 +4,8 @@ import type { FastifyInstance } from 'fastify';
 import { NodeId } from '@trivet/proto/messages.ts';
 import type { ControllerContext } from '../context.ts';
 import type { NodeView } from '../nodes/states.ts';
-import type { NodeAnswer, NodeList } from '../rest/node.ts';
-import { REPLICA_STATES } from '../rest/parts.ts';
+import type { NodeList } from '../rest/node.ts';
+import { describeNode } from './describe-node.ts';
 
 const Params = Type.Object({ node: NodeId });
 const RemoveBody = Type.Union([Type.Null(), Type.Object({
@@ -31,24 +31,4 @@ export function registerNodeStates(plain: FastifyInstance, context: ControllerCo
 
   app.post('/api/v1/nodes/:node/remove', { schema: { params: Params, body: RemoveBody } }, async (request) => (
     describe(await context.nodeStates.remove(request.params.node, request.body?.force ?? false))));
-}
-
-function describeNode({ row, known, state, replicas, arriving, removals }: NodeView, isWrong: (skewMs: number) => boolean): NodeAnswer {
-  const { status } = known ?? {};
-  const clockSkewMs = known?.clockSkewMs ?? row.clockSkewMs;
-  return {
-    id: row.id, url: row.url, state, wish: row.state, trouble: known?.trouble ?? null,
-    zone: row.zone, version: row.version, gitVersion: row.gitVersion,
-    joinedAt: row.joinedAt?.toISOString() ?? null,
-    stateChangedAt: row.stateChangedAt?.toISOString() ?? null,
-    heardAt: row.heardAt?.toISOString() ?? null,
-    diskTotalBytes: status?.diskTotalBytes ?? row.diskTotalBytes,
-    diskFreeBytes: status?.diskFreeBytes ?? row.diskFreeBytes,
-    loadAverage: status?.loadAverage ?? row.loadAverage,
-    clockSkewMs,
-    clockWrong: clockSkewMs !== null && isWrong(clockSkewMs),
-    replicas: Object.fromEntries(REPLICA_STATES.map((each) => [each, replicas[each] ?? 0])) as NodeAnswer['replicas'],
-    arriving,
-    removals,
-  };
 }

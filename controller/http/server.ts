@@ -4,6 +4,7 @@ import { asTrivetError, TrivetError } from '@trivet/proto/errors.ts';
 import { newId } from '@trivet/proto/id.ts';
 import type { ControllerContext } from '../context.ts';
 import { registerAtRisk } from './at-risk.ts';
+import { registerCluster } from './cluster.ts';
 import { registerControllers } from './controllers.ts';
 import { registerDataLosses } from './data-losses.ts';
 import { explain } from './explain.ts';
@@ -87,6 +88,7 @@ export function makeServer(context: ControllerContext): FastifyInstance {
   registerTransactions(app, context);
   registerDataLosses(app, context);
   registerControllers(app, context);
+  registerCluster(app, context);
   registerHealth(app, context);
   registerInternal(app, context);
   return app;

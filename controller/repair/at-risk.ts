@@ -52,13 +52,24 @@ export class AtRisk {
     const all = await this.#all();
     const asked = all.filter((repository) => input.kind === undefined || repository.risk === input.kind);
     const page = asked.filter(({ name }) => input.after === undefined || name > input.after).slice(0, input.limit);
-    const jobs = await this.#jobs.openOf(page.map(({ id }) => id));
-    const items = await Promise.all(page.map((repository) => this.#describe(repository, jobs)));
-    return { total: asked.length, byKind: countByKind(all), items: items.filter((item) => item !== undefined) };
+    return { total: asked.length, byKind: countByKind(all), items: await this.#describeAll(page) };
+  }
+
+  /** How many there are, and the worst of them. */
+  async worst(limit: number): Promise<{ byKind: Record<Risk, number>; items: AtRiskItem[] }> {
+    const all = await this.#all();
+    const worst = RISKS.flatMap((risk) => all.filter((repository) => repository.risk === risk)).slice(0, limit);
+    return { byKind: countByKind(all), items: await this.#describeAll(worst) };
   }
 
   #all(): Promise<RepositoryAtRisk[]> {
     return this.#store.list(this.#nodes.byUse.unusable);
+  }
+
+  async #describeAll(repositories: readonly RepositoryAtRisk[]): Promise<AtRiskItem[]> {
+    const jobs = await this.#jobs.openOf(repositories.map(({ id }) => id));
+    const items = await Promise.all(repositories.map((repository) => this.#describe(repository, jobs)));
+    return items.filter((item) => item !== undefined);
   }
 
   async #describe(repository: RepositoryAtRisk, jobs: readonly RepairJob[]): Promise<AtRiskItem | undefined> {

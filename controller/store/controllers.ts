@@ -22,7 +22,10 @@ export interface ControllerIdentity {
   settings: SharedSettings;
 }
 
-export interface ControllerRecord extends ControllerIdentity {
+/** What a controller does at the moment. */
+export interface Rates { pushesPerSecond: number; readsPerSecond: number }
+
+export interface ControllerRecord extends ControllerIdentity, Rates {
   startedAt: Date;
   seenAt: Date;
   alive: boolean;
@@ -57,9 +60,12 @@ export class Controllers {
     }));
   }
 
-  /** Says that a controller is alive. False when another process has come under its name. */
-  async renew({ id, boot }: ControllerIdentity): Promise<boolean> {
-    return attempt(async () => await this.#db.sql.run('UPDATE controllers SET seen_at = ? WHERE id = ? AND boot = ?', [await this.#db.now(), id, boot]) === 1);
+  /** Says that a controller is alive, and what it does. False when another process has come under its name. */
+  async renew({ id, boot }: ControllerIdentity, { pushesPerSecond, readsPerSecond }: Rates = { pushesPerSecond: 0, readsPerSecond: 0 }): Promise<boolean> {
+    return attempt(async () => await this.#db.sql.run(
+      'UPDATE controllers SET seen_at = ?, pushes_per_second = ?, reads_per_second = ? WHERE id = ? AND boot = ?',
+      [await this.#db.now(), pushesPerSecond, readsPerSecond, id, boot],
+    ) === 1);
   }
 
   /** A controller ends. */
@@ -73,7 +79,8 @@ export class Controllers {
       const now = await this.#db.now();
       const since = new Date(now.getTime() - REMEMBERED_MS);
       const rows = await this.#db.sql.all(
-        'SELECT id, boot, version, process, settings, started_at, seen_at FROM controllers WHERE seen_at >= ? ORDER BY id', [since],
+        `SELECT id, boot, version, process, settings, started_at, seen_at, pushes_per_second, reads_per_second
+         FROM controllers WHERE seen_at >= ? ORDER BY id`, [since],
       );
       return rows.map((row) => toController(row, now));
     });
@@ -101,5 +108,7 @@ function toController(row: Row, now: Date): ControllerRecord {
     startedAt: toDate(row['started_at']),
     seenAt: toDate(row['seen_at']),
     alive: isAlive(row, now),
+    pushesPerSecond: Number(row['pushes_per_second']),
+    readsPerSecond: Number(row['reads_per_second']),
   };
 }

@@ -91,6 +91,12 @@ export class Repositories {
     return this.#between(page.after === undefined || page.after < TRASH_END ? TRASH_END : page.after, LAST_NAME, page.limit);
   }
 
+  /** How many there are outside the trash. Reads an index from end to end. */
+  async count(): Promise<number> {
+    const [row] = await attempt(() => this.#db.sql.all('SELECT COUNT(*) AS count FROM repositories WHERE trashed_at IS NULL'));
+    return Number(row?.['count']);
+  }
+
   /** One page of the trash in the order of ids. @param page.after the last id of the page before */
   async trash(page: { after?: string; limit: number }): Promise<Route[]> {
     return this.#between(trashName(page.after ?? ''), TRASH_END, page.limit);
