@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * accepts only under NODE_ENV=test. A test arms a failpoint by writing a file of its name into that directory; the
  * first process to pass takes the file away, so that it strikes once.
  *
- * What the file says: `kill` (SIGKILL to this process), `stop` (SIGSTOP), `delay <ms>`, `error <text>`.
+ * What the file says: `kill` (SIGKILL to this process), `stop` (SIGSTOP), `delay <ms>`, `error <text>`, or
+ * `hang`: stands still for ever, and is nothing for which a process would live on.
  */
 export type Failpoint = (name: string) => Promise<void>;
 
@@ -22,6 +23,7 @@ export function makeFailpoint(directory: string | undefined): Failpoint {
       case 'kill': process.kill(process.pid, 'SIGKILL'); await sleep(60_000); return;
       case 'stop': process.kill(process.pid, 'SIGSTOP'); return;
       case 'delay': await sleep(Number(argument)); return;
+      case 'hang': await new Promise(() => {}); return;
       case 'error': throw new Error(argument || `failpoint ${name}`);
       default: throw new Error(`failpoint ${name}: unknown action "${action}"`);
     }

@@ -63,7 +63,7 @@ export class TestNode {
   /** Makes this node stop for ever at a failpoint, as a crash would; resolves when it is there. Another starts on its disk. */
   async crashAt(failpoint: string): Promise<void> {
     const path = join(this.directory, 'failpoints', failpoint);
-    writeFileSync(path, `delay ${2 ** 31 - 1}`);
+    writeFileSync(path, 'hang');
     while (existsSync(path)) await sleep(5);
     this.#crashed = true;
     this.app.server.closeAllConnections();

@@ -1,10 +1,12 @@
-import { spawn, execFile, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fsck } from './fsck.ts';
+import { runGit, type GitResult } from './run-git.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const START_DEADLINE_MS = 60_000;
@@ -23,7 +25,6 @@ export interface ClusterOptions {
 
 export interface ReplicaView { node: string; state: string; generation: number; digest: string; reason: string | null }
 export interface RepositoryView { name: string; id: string; generation: number; digest: string; defaultBranch: string; objectFormat: string; replicas: ReplicaView[] }
-export interface GitResult { code: number; stdout: string; stderr: string }
 
 /** The name of a process of the cluster: `controller`, `node1`, `node2`, … */
 export type Part = string;
@@ -261,19 +262,6 @@ export class WorkTree {
   }
 }
 
-/** Runs stock git with an identity, no configuration of the machine's, and no prompt. */
-export function runGit(cwd: string, args: readonly string[], environment: Record<string, string> = {}): Promise<GitResult> {
-  const env = {
-    PATH: process.env['PATH'], HOME: cwd, LC_ALL: 'C', GIT_CONFIG_NOSYSTEM: '1', GIT_TERMINAL_PROMPT: '0',
-    GIT_AUTHOR_NAME: 'A', GIT_AUTHOR_EMAIL: 'a@example.org', GIT_COMMITTER_NAME: 'A', GIT_COMMITTER_EMAIL: 'a@example.org', ...environment,
-  };
-  return new Promise((done) => {
-    execFile('git', args, { cwd, env, maxBuffer: 256 * 1024 * 1024 }, (error, stdout, stderr) => {
-      done({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : 128, stdout, stderr });
-    });
-  });
-}
-
 /** Waits until `condition` holds; `complaint` is the message of the error when it doesn't in time. */
 export async function until(condition: () => boolean | Promise<boolean>, deadlineMs: number, complaint: () => string): Promise<void> {
   const deadline = Date.now() + deadlineMs;
@@ -319,8 +307,8 @@ export async function expectEqualReplicas(cluster: Cluster, repository: string):
   const view = await cluster.converged(repository);
   const listings = await Promise.all(view.replicas.map(async ({ node }) => {
     const directory = await cluster.replicaDirectory(repository, node);
-    const fsck = await runGit(directory, ['fsck', '--full', '--strict', '--no-dangling']);
-    if (fsck.code !== 0) throw new Error(`git fsck on ${node}: ${fsck.stdout}${fsck.stderr}`);
+    const damage = await fsck(directory);
+    if (damage !== undefined) throw new Error(`git fsck on ${node}: ${damage}`);
     const refs = await runGit(directory, ['for-each-ref', '--format=%(refname) %(objectname)']);
     const head = await runGit(directory, ['symbolic-ref', 'HEAD']);
     return `${head.stdout}${refs.stdout}`;

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { freePorts, PATIENCE_MS, runGit, until, WorkTree, type RepositoryView } from '../cluster.ts';
+import { freePorts, PATIENCE_MS, until, WorkTree, type RepositoryView } from '../cluster.ts';
+import { runGit } from '../run-git.ts';
 import { attempt, run, type Result } from './commands.ts';
 import type { Engine } from './engine.ts';
 import { STAND_INS } from './images.ts';

@@ -1,5 +1,6 @@
 import anyTest from 'ava';
-import { Cluster, runGit, WorkTree } from '../cluster.ts';
+import { Cluster, WorkTree } from '../cluster.ts';
+import { runGit } from '../run-git.ts';
 import { PushedRepository, sample, untilStruck } from './pushed-repository.ts';
 
 const test = anyTest.serial;

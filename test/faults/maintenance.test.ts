@@ -1,7 +1,8 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import anyTest from 'ava';
-import { Cluster, PATIENCE_MS, runGit, until } from '../cluster.ts';
+import { Cluster, PATIENCE_MS, until } from '../cluster.ts';
+import { runGit } from '../run-git.ts';
 import { post, verify } from './operator.ts';
 import { PushedRepository } from './pushed-repository.ts';
 

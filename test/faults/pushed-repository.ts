@@ -1,6 +1,5 @@
-import {
-  expectEqualReplicas, expectNothingLeft, PATIENCE_MS, runGit, until, type Cluster, type GitResult, type WorkTree,
-} from '../cluster.ts';
+import { expectEqualReplicas, expectNothingLeft, PATIENCE_MS, until, type Cluster, type WorkTree } from '../cluster.ts';
+import { runGit, type GitResult } from '../run-git.ts';
 
 /** A repository with one acknowledged push, and a clone from which more can be pushed. */
 export class PushedRepository {

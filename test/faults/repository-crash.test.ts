@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import anyTest, { type ExecutionContext } from 'ava';
 import { makeSource, refsOf, serveFiles } from '../../replica/imports/source-repository.ts';
-import { Cluster, expectEqualReplicas, expectNothingLeft, PATIENCE_MS, runGit, until } from '../cluster.ts';
+import { Cluster, expectEqualReplicas, expectNothingLeft, PATIENCE_MS, until } from '../cluster.ts';
+import { runGit } from '../run-git.ts';
 import { PushedRepository, untilHealthy } from './pushed-repository.ts';
 
 const test = anyTest.serial;

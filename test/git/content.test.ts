@@ -1,6 +1,7 @@
 import { chmod, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runGit, type WorkTree } from '../cluster.ts';
+import { type WorkTree } from '../cluster.ts';
+import { runGit } from '../run-git.ts';
 import { Random } from '../../bench/repositories/random.ts';
 import { expectReplicasEqualTo, feedGit, makePack, useCluster } from './fixture.ts';
 import { push, pushBody } from './wire.ts';

@@ -1,4 +1,5 @@
-import { runGit, WorkTree } from '../cluster.ts';
+import { WorkTree } from '../cluster.ts';
+import { runGit } from '../run-git.ts';
 import { dayOf, exampleHistory } from './example-history.ts';
 import { feedGit, reachableObjects, refsOf, useCluster } from './fixture.ts';
 import { packets, request, uploadPack } from './wire.ts';

@@ -6,7 +6,8 @@ import { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import PQueue from 'p-queue';
-import { Cluster, expectEqualReplicas, expectNothingLeft, runGit, WorkTree, type GitResult } from '../cluster.ts';
+import { Cluster, expectEqualReplicas, expectNothingLeft, WorkTree } from '../cluster.ts';
+import { runGit, type GitResult } from '../run-git.ts';
 
 /** More at once would only wait for each other on a small machine, and make a slow node look like a dead one. */
 const SCENARIOS_AT_ONCE = 3;

@@ -1,4 +1,5 @@
-import { runGit, WorkTree } from '../cluster.ts';
+import { WorkTree } from '../cluster.ts';
+import { runGit } from '../run-git.ts';
 import { useCluster } from './fixture.ts';
 
 const scenario = useCluster();

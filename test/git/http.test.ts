@@ -1,6 +1,7 @@
 import { Agent } from 'node:http';
 import { gzipSync } from 'node:zlib';
-import { runGit, type WorkTree } from '../cluster.ts';
+import { type WorkTree } from '../cluster.ts';
+import { runGit } from '../run-git.ts';
 import { feedGit, makePack, useCluster } from './fixture.ts';
 import { packets, push, pushBody, request, uploadPack } from './wire.ts';
 

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { runGit } from '../cluster.ts';
+import { runGit } from '../run-git.ts';
 import { expectReplicasEqualTo, makePack, useCluster } from './fixture.ts';
 import { push, pushBody } from './wire.ts';
 

@@ -1,4 +1,5 @@
-import { runGit, WorkTree } from '../cluster.ts';
+import { WorkTree } from '../cluster.ts';
+import { runGit } from '../run-git.ts';
 import { expectReplicasEqualTo, feedGit, firstDifference, reachableObjects, refsOf, useCluster } from './fixture.ts';
 import { realHistory } from './real-history.ts';
 

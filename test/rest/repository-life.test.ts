@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import anyTest, { type ExecutionContext } from 'ava';
-import { Cluster, expectEqualReplicas, expectNothingLeft, PATIENCE_MS, runGit, until } from '../cluster.ts';
+import { Cluster, expectEqualReplicas, expectNothingLeft, PATIENCE_MS, until } from '../cluster.ts';
+import { runGit } from '../run-git.ts';
 import { PushedRepository } from '../faults/pushed-repository.ts';
 
 const test = anyTest.serial;

@@ -1,6 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runGit, type RepositoryView } from '../../cluster.ts';
+import { type RepositoryView } from '../../cluster.ts';
+import { runGit } from '../../run-git.ts';
+import { fsck } from '../../fsck.ts';
 import { LOG_REFS } from '../clients/refs.ts';
 import type { Deployment } from '../deployment/deployment.ts';
 import type { History } from '../history/history.ts';
@@ -19,8 +21,8 @@ export async function judgeReplicas(deployment: Deployment, history: History, vi
     const found = new Map<string, OnDisk>();
     for (const { node } of view.replicas) {
       const gitDir = deployment.replicaDirectory(node, view.id);
-      const fsck = await runGit(gitDir, ['fsck', '--full', '--strict', '--no-dangling']);
-      if (fsck.code !== 0) violations.push({ promise: 'every replica passes git fsck', text: `${node}: ${fsck.stdout}${fsck.stderr}`.trim(), repository: view.name });
+      const damage = await fsck(gitDir);
+      if (damage !== undefined) violations.push({ promise: 'every replica passes git fsck', text: `${node}: ${damage}`, repository: view.name });
       const begin = history.now();
       const onDisk = await readReplica(gitDir);
       found.set(node, onDisk);
