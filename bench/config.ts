@@ -33,7 +33,7 @@ export interface BenchOptions {
 }
 
 export const USAGE = `usage: npm run bench -- [options]
-  Without --only, --reliability and --growth it compares Trivet with a plain server: ${COMPARISONS.join(', ')}.
+  Without --only, --reliability, --growth and --scale it compares Trivet with a plain server: ${COMPARISONS.join(', ')}.
   --reliability       what happens when something breaks, instead: ${RELIABILITY.join(', ')}
   --growth            how fast a repository is after many pushes, instead
   --scale             100,000 repositories on 30 nodes, as rows in a MariaDB, instead
@@ -68,8 +68,8 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   if (values.store !== 'sqlite' && !values.store.startsWith('mysql://')) {
     throw new TypeError('--store takes sqlite or a mysql:// URL');
   }
-  if ([values.reliability, values.growth, values.only !== undefined].filter(Boolean).length > 1) {
-    throw new TypeError('--only names measures, --reliability and --growth all of a kind: give one');
+  if ([values.reliability, values.growth, values.scale, values.only !== undefined].filter(Boolean).length > 1) {
+    throw new TypeError('--only names measures, --reliability, --growth and --scale all of a kind: give one');
   }
   const { quick, markdown, json, store, help } = values;
   const named = chosen(values.growth ? 'growth' : values.only, values.reliability);

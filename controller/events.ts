@@ -129,6 +129,11 @@ implements NodeEvents, ReadEvents, TransactionEvents, RepairEvents, Verification
     this.#log.warn({ ...describeJob(job), code, fields }, 'repair failed, to be tried again');
   }
 
+  repairHandedOver(job: RepairJob): void {
+    this.#metrics().repairs.inc({ outcome: 'handed_over', reason: job.reason, way: 'none' });
+    this.#log.info(describeJob(job), 'repair handed over');
+  }
+
   verified(repository: string, kind: VerificationKind, { node, result, detail, tookMs }: VerificationResult): void {
     this.#metrics().verifications.inc({ kind, result });
     this.#log[result === 'equal' ? 'debug' : 'warn']({ repository, node, kind, result, detail, tookMs: Math.round(tookMs) }, 'replica verified');

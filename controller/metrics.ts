@@ -91,7 +91,7 @@ export function makeMetrics(controller: string, gauges: { voting(): number; wait
   for (const outcome of ['committed', 'failed', 'aborted', 'unknown']) metrics.batches.inc({ outcome }, 0);
   for (const reason of JOB_REASONS) {
     for (const way of ['none', 'verify', 'fetch', 'heal', 'rebuild']) metrics.repairs.inc({ outcome: 'ok', reason, way }, 0);
-    metrics.repairs.inc({ outcome: 'failed', reason, way: 'none' }, 0);
+    for (const outcome of ['failed', 'handed_over']) metrics.repairs.inc({ outcome, reason, way: 'none' }, 0);
     for (const state of ['waiting', 'running']) metrics.jobs.set({ state, reason }, 0);
   }
   for (const way of ['verify', 'fetch', 'heal', 'rebuild']) metrics.repairSeconds.zero({ way });

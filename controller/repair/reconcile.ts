@@ -19,6 +19,8 @@ export interface RepairTargets {
 export interface RepairEvents {
   repaired(job: RepairJob, result: RepairResult, tookMs: number): void;
   repairFailed(job: RepairJob, code: string, fields: Readonly<Record<string, unknown>>): void;
+  /** This controller stops, and the job waits for another one. */
+  repairHandedOver(job: RepairJob): void;
 }
 
 export interface ReconcileOptions {
@@ -148,7 +150,8 @@ export class Reconcile {
       const counts = !PASSING.has(code);
       const pauseMs = counts ? Math.min(RETRY_MS * 2 ** Math.min(job.attempt - 1, 20), MAX_RETRY_MS) : handedOver ? 0 : PASSING_RETRY_MS;
       await this.#jobs.fail(job, lastErrorOf(code, fields), pauseMs, counts).catch(() => {});
-      this.#events.repairFailed(job, code, fields);
+      if (handedOver) this.#events.repairHandedOver(job);
+      else this.#events.repairFailed(job, code, fields);
     } finally {
       cancelReports();
       this.#stop.signal.removeEventListener('abort', stop);

@@ -31,13 +31,19 @@ export async function isClosed(gitDir: string, tips: Iterable<Oid>, proven: Iter
   const wanted = new Set(tips);
   const known = new Set(proven).difference(wanted);
   if (wanted.size === 0) return true;
-  // A ref moved by hand may name anything; git would take a name that isn't there for a fault of the whole question.
+  if (await walk(gitDir, wanted, known, signal)) return true;
+  // A ref moved by hand may name anything; git takes a name that isn't there for a fault of the whole question.
   const missing = await missingObjects(gitDir, wanted.union(known), signal);
-  if (!missing.isDisjointFrom(wanted)) return false;
+  if (!missing.isDisjointFrom(wanted) || missing.size === 0) return false;
+  return walk(gitDir, wanted, known.difference(missing), signal);
+}
+
+/** Whether git reaches all of it. Asked first, for each question starts a git that opens every pack. */
+async function walk(gitDir: string, wanted: ReadonlySet<Oid>, known: ReadonlySet<Oid>, signal: AbortSignal | undefined): Promise<boolean> {
   const git = startGit([...PACKS_ONLY, 'rev-list', '--objects', '--quiet', '--stdin'], { gitDir, env: AS_STORED, ...(signal && { signal }) });
   git.child.stdout.resume();
   for (const oid of wanted) git.child.stdin.write(`${oid}\n`);
-  git.child.stdin.end([...known.difference(missing)].map((oid) => `^${oid}\n`).join(''));
+  git.child.stdin.end([...known].map((oid) => `^${oid}\n`).join(''));
   const { code, signal: killedBy, stderr } = await git.done;
   signal?.throwIfAborted();
   if (code === null) throw new TrivetError('git_failed', { args: ['rev-list'], code, signal: killedBy, stderr });

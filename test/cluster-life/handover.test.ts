@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import anyTest from 'ava';
 import mysql from 'mysql2/promise';
@@ -47,6 +48,9 @@ test('what a stopping controller was doing for all, another one does at once: du
   const after = await held((name) => name !== before.holder);
   t.is(after.id, before.id);
   t.is(after.lastError, 'shutting_down');
+  const said = await readFile(holder.log, 'utf8');
+  t.true(said.includes('repair handed over'), said);
+  t.false(said.includes('repair failed'), 'to hand a repair over is no failure');
 
   const rest = deployment.controllers.find((each) => each !== holder)!;
   const holders = async () => {

@@ -102,6 +102,7 @@ export class ControllerLife {
       events: {
         repaired: (job, { way, rounds }) => simulation.trace?.(this.#name, `has brought ${job.node} back (${way}, ${rounds} rounds)`),
         repairFailed: (job, code) => simulation.trace?.(this.#name, `can not bring ${job.node} back: ${code}`),
+        repairHandedOver: () => {},
       },
       options: { holder: this.process.name, concurrency: 4, perNode: 2, leaseMs: options.leaseMs },
     });
