@@ -1,3 +1,4 @@
+import PQueue from 'p-queue';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import type { Database } from './database.ts';
 import { attempt } from './failure.ts';
@@ -5,6 +6,8 @@ import { openJobs, stateOf, toReason } from './open-jobs.ts';
 import type { JobReason, JobState, JobWay, RepairJob } from './rows.ts';
 import { equal, newestFirst, placeholders, removeBefore, type Argument, type Row, type Statements, rowLock, toDate } from './sql.ts';
 
+/** Jobs opened at once. */
+const AT_ONCE = 8;
 /** What fits in the column `last_error`. */
 const ERROR_LENGTH = 4_000;
 
@@ -69,10 +72,12 @@ export class RepairJobs {
          LIMIT ?`,
         [limit],
       );
-      for (const row of rows) {
+      // A few at a time, each by itself: the database syncs them together, and none holds a lock while it waits for another's.
+      const open = new PQueue({ concurrency: AT_ONCE });
+      await open.addAll(rows.map((row) => async () => {
         const reason = row['state'] === 'repairing' ? 'outdated' : row['state'] as JobReason;
         await openJobs(this.#db.sql, String(row['repository_id']), [String(row['node_id'])], reason, String(row['reason'] ?? 'not current'));
-      }
+      }));
     });
   }
 

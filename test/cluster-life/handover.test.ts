@@ -24,7 +24,9 @@ test('what a stopping controller was doing for all, another one does at once: du
   });
   t.teardown(async () => { await deployment.stop(); await deployment.remove(); });
   const [first, second] = deployment.controllers;
-  await fetch(`${first!.url}/api/repos/handed`, { method: 'POST' });
+  // The controller may not have heard of all nodes yet.
+  const created = async () => [201, 409].includes((await fetch(`${first!.url}/api/repos/handed`, { method: 'POST' })).status);
+  await until(created, PATIENCE_MS, () => 'the repository is not created');
   const node = deployment.part('node3');
   await node.end();
   const work = await WorkRepository.create(join(deployment.directory, 'work'), 'sha1', 'a');
