@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import anyTest, { type TestFn } from 'ava';
 import { TrivetError } from '@trivet/proto/errors.ts';
 import { equal, FakeParts, idOf, makeJob, nextId, serve } from '../http/operations-under-test.ts';
+import { describeJob } from '../http/repair-jobs.ts';
 import { runCli } from './run-cli.ts';
 
 // The real command against the real REST service, whose parts live in memory.
@@ -312,6 +313,46 @@ test('at-risk ends with 1 when something is, and tells since when and what is do
   t.is(stderr, 'There may be more: --after org/repo\n');
   await runCli(['at-risk', '--kind', 'no_quorum', '--after', 'org/repo', '--json'], { url });
   t.deepEqual(parts.calls.at(-1), ['atRisk.list', { kind: 'no_quorum', after: 'org/repo', limit: 100 }]);
+});
+
+test('cluster status tells what is wrong, where, and what is being done, and ends with 1 unless all is well', async (t) => {
+  const { parts, url } = t.context;
+  const well = await runCli(['cluster', 'status'], { url });
+  t.is(well.code, 0);
+  t.is(lines(well.stdout)[0], 'The cluster is ok.');
+  t.regex(well.stdout, /^node1 +active +1 replica +50 B of 100 B/m);
+  t.true(well.stdout.split('\n').every((line) => line.length < 120), well.stdout);
+  const since = new Date(Date.now() - 300_500).toISOString();
+  parts.status = {
+    ...parts.status, verdict: 'degraded',
+    problems: [{ severity: 'degraded', code: 'node_cordoned', text: 'node1 is out of service: node_unreachable', node: 'node1', repository: null }],
+    nodes: [{ ...parts.status.nodes[0]!, state: 'cordoned', trouble: 'node_unreachable' }],
+    atRisk: { total: 2, byKind: { under_replicated: 2, no_quorum: 0, unavailable: 0 }, first: [{ repository: 'org/repo', kind: 'under_replicated', current: 2, configured: 3, since, repairing: true }] },
+    repairs: { running: 1, waiting: 0, first: [describeJob(makeJob({ state: 'running', way: 'fetch', source: 'node3', round: 1, bytes: 5, totalBytes: 10 }))] },
+  };
+  const degraded = await runCli(['cluster', 'status'], { url });
+  t.is(degraded.code, 1);
+  t.deepEqual(lines(degraded.stdout).slice(0, 2), ['The cluster is degraded:', '  node1 is out of service: node_unreachable']);
+  t.regex(degraded.stdout, /^org\/repo +under_replicated +2 of 3 +5 min( \d+ s)? +open$/m);
+  t.regex(degraded.stdout, /^… and 1 more: trivet at-risk$/m);
+  t.regex(degraded.stdout, /^org\/repo +node2 +running +\[█{10}░{10}\] +50 %/m);
+  t.deepEqual(JSON.parse((await runCli(['cluster', 'status', '--json'], { url })).stdout), parts.status);
+});
+
+test('cluster status --watch tells anew what is wrong when that changes, until Ctrl-C', async (t) => {
+  const { parts, url } = t.context;
+  let child: ChildProcess | undefined;
+  const problem = { severity: 'critical', code: 'unavailable', text: 'one repository can be neither read nor pushed to', node: null, repository: null } as const;
+  const running = runCli(['cluster', 'status', '--watch'], { url, onStart: (started) => {
+    child = started;
+    started.stdout!.on('data', (chunk: Buffer) => {
+      if (String(chunk).includes('is ok')) parts.status = { ...parts.status, verdict: 'critical', problems: [problem] };
+      if (String(chunk).includes('neither read')) child!.kill('SIGINT');
+    });
+  } });
+  const { code, stdout } = await running;
+  t.is(code, 130);
+  t.deepEqual(lines(stdout).filter((line) => line.startsWith('The cluster')), ['The cluster is ok.', 'The cluster is critical:']);
 });
 
 test('findings end with 1 when one is open', async (t) => {

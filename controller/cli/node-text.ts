@@ -1,6 +1,6 @@
 import type { NodeAnswer } from '../rest/node.ts';
 import { formatAge, formatBytes, formatCount, formatNumber } from './terminal/format.ts';
-import type { Column } from './terminal/table.ts';
+import type { Cell, Column } from './terminal/table.ts';
 
 /** How many replicas a node has, in whatever state. */
 export function replicasOf({ replicas }: NodeAnswer): number {
@@ -24,7 +24,7 @@ export function drainText(node: NodeAnswer): string {
 export function nodeColumns(nowMs: number): Column<NodeAnswer>[] {
   return [
     { title: 'NODE', cell: (node) => node.id },
-    { title: 'STATE', cell: ({ state, wish }) => ({ text: state === 'cordoned' && wish !== 'active' ? `cordoned (${wish})` : state, tone: toneOf(state) }) },
+    { title: 'STATE', cell: stateCell },
     { title: 'ZONE', cell: (node) => node.zone },
     { title: 'REPLICAS', cell: replicaText },
     { title: 'FREE', cell: freeText, right: true },
@@ -44,6 +44,11 @@ export function troubleText({ trouble, clockWrong, clockSkewMs }: NodeAnswer): s
 export function freeText({ diskFreeBytes, diskTotalBytes }: NodeAnswer): string {
   if (diskFreeBytes === null || diskTotalBytes === null) return '';
   return `${formatBytes(diskFreeBytes)} of ${formatBytes(diskTotalBytes)}`;
+}
+
+/** What it is, and beside that what an operator wants it to be. */
+export function stateCell({ state, wish }: NodeAnswer): Cell {
+  return { text: state === 'cordoned' && wish !== 'active' ? `cordoned (${wish})` : state, tone: toneOf(state) };
 }
 
 function toneOf(state: NodeAnswer['state']): 'good' | 'warn' | 'bad' {

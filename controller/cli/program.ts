@@ -2,6 +2,7 @@ import { Command, Option, type OutputConfiguration } from 'commander';
 import { addAcceptDataLoss } from './accept-data-loss.ts';
 import { parseControllers } from './arguments.ts';
 import { addAtRisk } from './at-risk.ts';
+import { addClusterStatus } from './cluster-status.ts';
 import { DEFAULT_CONTROLLER } from './config.ts';
 import { addControllersList } from './controllers-list.ts';
 import { addDataLosses } from './data-losses.ts';
@@ -52,12 +53,14 @@ export function makeProgram(output: OutputConfiguration = {}): Command {
     .configureHelp({ showGlobalOptions: true })
     .exitOverride()
     .addHelpText('after', examples(
-      ['trivet at-risk', 'is everything as it should be?'],
+      ['trivet cluster status', 'is everything as it should be?'],
       ['trivet repair watch', 'what is being done about it'],
       ['trivet verify --all', 'look at every disk'],
     ))
     .addHelpText('after', '\nExit status: 0 fine; 1 at risk, found or failed; 2 usage; 3 can\'t reach the cluster; 130 interrupted.');
 
+  const cluster = program.command('cluster').description('The whole cluster: is anything wrong?');
+  addClusterStatus(cluster);
   addAtRisk(program);
   const repos = program.command('repos').description('Repositories: what there is, and what becomes of it.');
   addReposList(repos);
@@ -101,8 +104,9 @@ export function makeProgram(output: OutputConfiguration = {}): Command {
   for (const group of [repos, nodes, controllers, repair, transactions]) {
     group.addHelpText('after', examples([`trivet ${group.name()} list`, 'begin here'], [`trivet ${group.name()} list --help`, 'what it takes']));
   }
+  cluster.addHelpText('after', examples(['trivet cluster status', 'is everything well?'], ['trivet cluster status --help', 'what it takes']));
   maintenance.addHelpText('after', examples(['trivet maintenance run org/repo', 'each replica in turn'], ['trivet maintenance run --help', 'what it takes']));
-  for (const command of [program, repos, nodes, controllers, repair, maintenance, transactions].flatMap(({ commands }) => commands)) {
+  for (const command of [program, cluster, repos, nodes, controllers, repair, maintenance, transactions].flatMap(({ commands }) => commands)) {
     // A list of commands shows what each does; the particulars are in its own help.
     command.summary(command.description().split('\n')[0]!);
   }

@@ -7,6 +7,8 @@ import type { AskedReplica } from '../maintenance/requests.ts';
 import type { AtRiskAnswer } from '../repair/at-risk.ts';
 import type { DataLossPlan, DataLossRequest } from '../repair/data-loss.ts';
 import type { VerificationResult } from '../repair/verification.ts';
+import type { ClusterStatus } from '../rest/cluster.ts';
+import { facts } from '../status/facts-under-test.ts';
 import type { DataLossRecord, Finding, RepairJob, Route } from '../store/rows.ts';
 import type { TransactionView } from '../transaction/transactions.ts';
 import { makeServer } from './server.ts';
@@ -25,6 +27,7 @@ export class FakeParts {
   findings: Finding[] = [];
   transactions: TransactionView[] = [];
   losses: DataLossRecord[] = [];
+  status: ClusterStatus = { ...facts(), verdict: 'ok', problems: [] };
   atRisk: AtRiskAnswer = NOTHING_AT_RISK;
   /** Jobs that a request for repair answers with. */
   requested: RepairJob[] = [];
@@ -126,6 +129,7 @@ export class FakeParts {
           return this.accept(request);
         },
       },
+      status: { get: async () => this.status },
       dataLosses: { page: async (filter: { after?: string; limit: number }) => page(this.losses, filter) },
     };
     return parts as unknown as ControllerContext;
