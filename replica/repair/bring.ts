@@ -60,7 +60,10 @@ export async function bring(store: Store, snapshot: RefsSnapshot, round: Round, 
     if (!await isComplete()) throw new TrivetError('repair_failed', { source: source.url, problem: 'not everything that its refs reach is there' });
   }
   memory.proven = tips;
-  memory.covered = listed;
+  // A pack comes to the source before the refs that need it. One that wasn't copied is left out from now on only if it was
+  // there a round ago, when these refs had yet to come; any other may be what the next round wants.
+  memory.covered = copied ? listed : listed.intersection(memory.covered.union(memory.seen));
+  memory.seen = listed;
   return broughtSince(before, gitDir);
 }
 

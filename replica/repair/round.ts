@@ -11,11 +11,14 @@ export class JobMemory {
   proven = new Set<Oid>();
   /** Packs of the source that have nothing which is needed and not here, whatever the packs here are called. */
   covered = new Set<string>();
+  /** Packs of the source that an earlier round has seen there. */
+  seen: ReadonlySet<string> = new Set();
 
   /** Objects may have gone. */
   doubt(): void {
     this.proven = new Set();
     this.covered = new Set();
+    this.seen = new Set();
   }
 }
 
