@@ -24,9 +24,8 @@ test('what a stopping controller was doing for all, another one does at once: du
   });
   t.teardown(async () => { await deployment.stop(); await deployment.remove(); });
   const [first, second] = deployment.controllers;
-  // The controller may not have heard of all nodes yet.
-  const created = async () => [201, 409].includes((await fetch(`${first!.url}/api/repos/handed`, { method: 'POST' })).status);
-  await until(created, PATIENCE_MS, () => 'the repository is not created');
+  await deployment.untilUsed(PATIENCE_MS);
+  t.is((await fetch(`${first!.url}/api/repos/handed`, { method: 'POST' })).status, 201);
   const node = deployment.part('node3');
   await node.end();
   const work = await WorkRepository.create(join(deployment.directory, 'work'), 'sha1', 'a');

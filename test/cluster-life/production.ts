@@ -49,9 +49,7 @@ export class Production {
       if (t.passed) await deployment.remove();
       else t.log(`logs and history are in ${deployment.directory}`);
     });
-    for (const controller of deployment.controllers) {
-      await until(async () => await activeNodes(controller.url) === deployment.nodes.length, PATIENCE_MS, () => `${controller.name} does not see all nodes`);
-    }
+    await deployment.untilUsed(PATIENCE_MS);
     for (const [name, body] of Object.entries(repositories)) {
       const response = await fetch(`${deployment.controllers[0]!.url}/api/repos/${name}`, {
         method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
@@ -142,9 +140,4 @@ export class Production {
     const views = await deployment.repositories(deployment.controllers[0]!);
     return [...await judgeReplicas(deployment, history, views), ...judgeHistory(history.records)];
   }
-}
-
-async function activeNodes(controllerUrl: string): Promise<number> {
-  const { items } = await (await fetch(`${controllerUrl}/api/v1/nodes`)).json() as { items: { state: string }[] };
-  return items.filter(({ state }) => state === 'active').length;
 }

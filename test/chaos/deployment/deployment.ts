@@ -142,6 +142,16 @@ export class Deployment {
     }, patienceMs, () => `not ready: ${waiting.join(', ')}; logs are in ${this.logDirectory}`);
   }
 
+  /** Waits until every controller sends work to every node: one that serves is known to, a heartbeat later. */
+  async untilUsed(patienceMs: number): Promise<void> {
+    for (const controller of this.controllers) {
+      await until(async () => {
+        const { items } = await (await fetch(`${controller.url}/api/v1/nodes`)).json() as { items: { state: string }[] };
+        return items.filter(({ state }) => state === 'active').length === this.nodes.length;
+      }, patienceMs, () => `${controller.name} does not use all nodes`);
+    }
+  }
+
   /** Starts a spare node, which then is one like the others. */
   join(): Part {
     const part = this.#spares.shift();
