@@ -106,7 +106,7 @@ async function sendUntilTaken(client: HttpClient, url: string, prepared: Prepare
       await sendPrepared({ client, url }, prepared);
       return;
     } catch (error) {
-      if (tried === TRIES || !/not enough current replicas|too many requests|503/.test(String(error))) throw error;
+      if (tried === TRIES || !/not enough current replicas|too many requests|was aborted|503/.test(String(error))) throw error;
       await sleep(RETRY_MS);
     }
   }
